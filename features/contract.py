@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any
 
 __all__ = ["Contract", "Field", "FieldType", "camel_case"]
@@ -59,9 +60,7 @@ class Field:
     @property
     def paths(self) -> tuple[str, ...]:
         """Every dotted path under which the field is accepted, in order of precedence."""
-        own = (self.name, camel_case(self.name), *self.aliases)
-        under = tuple(f"properties.{path}" for path in own if "." not in path)
-        return tuple(dict.fromkeys((*own, *under)))
+        return _paths(self.name, self.aliases)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +92,13 @@ class Contract:
     def stored_fields(self) -> tuple[Field, ...]:
         """The fields as columns: the id and the event time have columns of their own."""
         return tuple(f for f in self.fields if f.name not in ("event_id", self.time_field))
+
+
+@cache  # asked for once per field and event
+def _paths(name: str, aliases: tuple[str, ...]) -> tuple[str, ...]:
+    own = (name, camel_case(name), *aliases)
+    under = tuple(f"properties.{path}" for path in own if "." not in path)
+    return tuple(dict.fromkeys((*own, *under)))
 
 
 def camel_case(name: str) -> str:

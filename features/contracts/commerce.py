@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from features.contract import Contract, Field, FieldType, Record
 from features.contracts.webtoon import DEVICES, PLATFORMS
 
@@ -46,7 +48,8 @@ def complete(event: Record) -> Record:
         )
     else:
         amount = None if event["price"] is None else event["price"] * event["quantity"]
-    return {**event, "total_amount": amount}
+    # Two finite factors may still overflow: then the amount is unknown, not infinite.
+    return {**event, "total_amount": amount if amount is None or isfinite(amount) else None}
 
 
 COMMERCE = Contract(

@@ -1,0 +1,394 @@
+"""What a contract accepts: the exact rules, one raw value at a time.
+
+This is the meaning of a contract. `features.decoding` does the same for whole batches and must
+agree with it on every value; it also hands over here whatever it cannot prove to be clean.
+A rejection is a result with a reason, never an exception.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any, NoReturn
+
+from features.contract import Contract, Field, FieldType, Record
+from features.timestamps import NUMBER, BadTimestamp, parse_timestamp
+
+__all__ = ["REASON_CODES", "Accepted", "Rejected", "validate"]
+
+REASON_CODES = (
+    "not_json",
+    "not_an_object",
+    "missing_field",
+    "wrong_type",
+    "out_of_range",
+    "not_allowed",
+    "bad_timestamp",
+    "too_old",
+    "in_the_future",
+    "too_large",
+    "late",
+)
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 64
+MAX_ID = 256
+MAX_STRING = 4096
+LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
+MAX_AHEAD = timedelta(minutes=5) // timedelta(microseconds=1)
+MAX_AGE = timedelta(days=35) // timedelta(microseconds=1)
+YEAR_ONE = -62_135_596_800_000_000
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+CONTAINERS = ("properties", "context")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """`event` holds every field of the contract (null where absent), `event_id`, the event time in
+    microseconds as `event_at`, and `extra`: what the contract does not know, as text."""
+
+    event: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    reason_code: str
+    reason: str
+
+
+class _Refusal(Exception):
+    """Leaves the nested checks; never leaves this module."""
+
+
+def validate(contract: Contract, raw: bytes | None, received_at_us: int) -> Accepted | Rejected:
+    """One raw value against its contract; `received_at_us` anchors the time bounds."""
+    try:
+        document = _parse(raw)
+        event = _fields(contract, document)
+        _check_time(event["event_at"] or received_at_us, received_at_us)
+    except _Refusal as refusal:
+        return Rejected(*refusal.args)
+    if event["event_at"] is None:
+        event["event_at"] = received_at_us
+    return Accepted(event)
+
+
+def _refuse(code: str, reason: str) -> NoReturn:
+    raise _Refusal(code, reason)
+
+
+# --- the text -----------------------------------------------------------------------------------
+
+
+def _parse(raw: bytes | None) -> Record:
+    if raw is None or not raw.strip():
+        _refuse("not_json", "The value is empty; expected a JSON object.")
+    if len(raw) > MAX_BYTES:
+        _refuse("too_large", f"The value has {len(raw):,} bytes; at most {MAX_BYTES:,} are taken.")
+    try:
+        document = _loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        _refuse("not_json", f"Byte {error.start} is not UTF-8.")
+    except RecursionError:
+        _refuse("not_json", f"Nested deeper than {MAX_DEPTH} levels.")
+    except ValueError as error:
+        _refuse("not_json", f"{str(error)[:200]}.")
+    if _depth_exceeds(document, MAX_DEPTH):
+        _refuse("not_json", f"Nested deeper than {MAX_DEPTH} levels.")
+    if not isinstance(document, dict):
+        _refuse("not_an_object", f"Found a JSON {_json_type(document)}; expected an object.")
+    return document
+
+
+def _loads(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_unique_keys, parse_int=_parse_int)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"Key {next(k for k in keys if keys.count(k) > 1)!r} stands twice")
+    return found
+
+
+def _parse_int(text: str) -> int | float:
+    # int() refuses beyond 4,300 digits; what overflows a double is refused by the field's type.
+    return int(text) if len(text) < 400 else math.copysign(math.inf, -1 if text[0] == "-" else 1)
+
+
+def _depth_exceeds(document: Any, limit: int) -> bool:
+    level = [document]
+    for _ in range(limit):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return False
+    return any(isinstance(node, dict | list) for node in level)
+
+
+# --- the fields ---------------------------------------------------------------------------------
+
+
+def _fields(contract: Contract, document: Record) -> Record:
+    leaves = _leaves(document)
+    kind = _kind(contract, leaves)
+    used: set[str] = set()
+    event: Record = {}
+    for field in contract.fields:
+        path, value = _lookup(field.paths, leaves)
+        used.add(path)
+        event[field.name] = _value(field, kind if field.name == "event_type" else value)
+        if event[field.name] is None:
+            _check_missing(field, kind, leaves)
+        elif field.type is FieldType.TIME and field.name != contract.time_field:
+            _check_storable(field, event[field.name])
+    event["event_at"] = event.pop(contract.time_field)
+    event["event_id"] = event["event_id"] or derived_id(contract, event)
+    for field in contract.fields:
+        if field.default is not None and event[field.name] is None:
+            event[field.name] = field.default
+    if contract.complete:
+        event = contract.complete(event)
+    event["extra"] = {_storable(p): _as_text(v) for p, v in leaves.items() if p not in used}
+    return event
+
+
+def _kind(contract: Contract, leaves: Record) -> Any:
+    """The event type in its canonical spelling: it decides which fields are required."""
+    kind = _lookup(("event_type", "eventType", "properties.event_type"), leaves)[1]
+    if contract.value_aliases and isinstance(kind, str):
+        return contract.value_aliases.get(kind, kind)
+    return kind
+
+
+def _leaves(document: Record) -> Record:
+    """Dotted path -> value. Only the containers that contracts look into are opened."""
+    leaves: Record = {}
+    for key, value in document.items():
+        if key in CONTAINERS and isinstance(value, dict):
+            leaves.update(_opened(key, value))
+        else:
+            leaves[key] = value
+    return leaves
+
+
+def _opened(prefix: str, node: Record) -> Record:
+    leaves: Record = {}
+    for key, value in node.items():
+        path = f"{prefix}.{key}"
+        if prefix == "context" and isinstance(value, dict):
+            leaves.update(_opened(path, value))
+        else:
+            leaves[path] = value
+    return leaves
+
+
+def _lookup(paths: tuple[str, ...], leaves: Record) -> tuple[str, Any]:
+    present = [path for path in paths if path in leaves]
+    for path in present:
+        if leaves[path] is not None:
+            return path, leaves[path]
+    return (present[0] if present else paths[0]), None
+
+
+def _check_missing(field: Field, kind: Any, leaves: Record) -> None:
+    if field.required:
+        _refuse("missing_field", f"Field {field.name!r} is required.")
+    waived = field.waived_by is not None and field.waived_by in leaves
+    if kind in field.required_for and not waived:
+        _refuse("missing_field", f"Field {field.name!r} is required for {kind!r}.")
+
+
+def _check_storable(field: Field, micros: int) -> None:
+    if micros < YEAR_ONE:
+        _refuse("bad_timestamp", f"Field {field.name!r} lies before year 1.")
+
+
+def derived_id(contract: Contract, event: Record) -> str:
+    """A stable id of an event sent without one: a hash over its non-null fields, names sorted, so
+    that a resend, and a contract with new optional fields, give the same id."""
+    sent = {k: v for k, v in event.items() if v is not None and k != "event_id"}
+    text = json.dumps([contract.topic, sent], sort_keys=True, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _value(field: Field, value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        _refuse("wrong_type", f"Field {field.name!r} holds {value}; expected a finite number.")
+    value = _READERS[field.type](field, value)
+    if field.allowed and value not in field.allowed:
+        _refuse(
+            "not_allowed",
+            f"Field {field.name!r} holds {_short(value)}; allowed are {', '.join(field.allowed)}.",
+        )
+    if field.pattern and not re.fullmatch(field.pattern, value):
+        _refuse(
+            "not_allowed",
+            f"Field {field.name!r} holds {_short(value)}; expected the form {field.pattern}.",
+        )
+    return value
+
+
+def _read_id(field: Field, value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        _wrong_type(field, value, "text or a whole number")
+    if not 0 < len(value) <= MAX_ID:
+        _refuse(
+            "out_of_range",
+            f"Field {field.name!r} has {len(value)} characters; expected 1 to {MAX_ID}.",
+        )
+    if CONTROL.search(value) or SURROGATE.search(value):
+        _refuse("out_of_range", f"Field {field.name!r} holds a control character.")
+    return value
+
+
+def _read_string(field: Field, value: Any) -> str:
+    if not isinstance(value, str):
+        _wrong_type(field, value, "text")
+    if len(value) > MAX_STRING:
+        _refuse(
+            "out_of_range",
+            f"Field {field.name!r} has {len(value):,} characters; at most {MAX_STRING:,}.",
+        )
+    return _storable(value)
+
+
+def _read_double(field: Field, value: Any) -> float:
+    number = _number(field, value)
+    try:
+        number = float(number)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        _wrong_type(field, value, "a number that fits a double")
+    _check_range(field, number)
+    return number
+
+
+def _read_long(field: Field, value: Any) -> int:
+    number = _number(field, value)
+    if isinstance(number, float):
+        if not number.is_integer():
+            _wrong_type(field, value, "a whole number")
+        number = int(number)
+    if not LONG_MIN <= number <= LONG_MAX:
+        _refuse("out_of_range", f"Field {field.name!r} does not fit 64 bits.")
+    _check_range(field, number)
+    return number
+
+
+def _number(field: Field, value: Any) -> int | float:
+    if isinstance(value, str) and len(value) < 400 and NUMBER.fullmatch(value):
+        value = json.loads(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        _wrong_type(field, value, "a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        _wrong_type(field, value, "a finite number")
+    return value
+
+
+def _check_range(field: Field, number: float) -> None:
+    low, high = field.minimum, field.maximum
+    if (low is not None and number < low) or (high is not None and number > high):
+        bounds = f"{'' if low is None else f'{low:g}'}..{'' if high is None else f'{high:g}'}"
+        _refuse("out_of_range", f"Field {field.name!r} holds {_short(number)}; expected {bounds}.")
+
+
+def _read_boolean(field: Field, value: Any) -> bool:
+    if isinstance(value, str) and value in ("true", "false"):
+        return value == "true"
+    if not isinstance(value, bool):
+        _wrong_type(field, value, "true or false")
+    return value
+
+
+def _read_time(field: Field, value: Any) -> int:
+    try:
+        return parse_timestamp(value)
+    except BadTimestamp as error:
+        _refuse("bad_timestamp", f"Field {field.name!r}: {error}.")
+
+
+def _read_records(field: Field, value: Any) -> list[Record]:
+    if not isinstance(value, list):
+        _wrong_type(field, value, "an array of objects")
+    return [_read_record(field, item) for item in value]
+
+
+def _read_record(field: Field, item: Any) -> Record:
+    if not isinstance(item, dict):
+        _wrong_type(field, item, "an object in the array")
+    record: Record = {}
+    for part in field.items:
+        value = _value(part, _lookup(part.paths, item)[1])
+        if value is None and part.required:
+            _refuse("missing_field", f"An entry of {field.name!r} has no {part.name!r}.")
+        record[part.name] = part.default if value is None else value
+    return record
+
+
+_READERS: dict[FieldType, Callable[[Field, Any], Any]] = {
+    FieldType.ID: _read_id,
+    FieldType.STRING: _read_string,
+    FieldType.DOUBLE: _read_double,
+    FieldType.LONG: _read_long,
+    FieldType.BOOLEAN: _read_boolean,
+    FieldType.TIME: _read_time,
+    FieldType.RECORDS: _read_records,
+}
+
+
+# --- the clock ----------------------------------------------------------------------------------
+
+
+def _check_time(event_at: int, received_at: int) -> None:
+    ahead = event_at - received_at
+    if ahead > MAX_AHEAD:
+        _refuse("in_the_future", f"Event time is {ahead // 1_000_000:,} s ahead of its receipt.")
+    if -ahead > MAX_AGE:
+        _refuse("too_old", f"Event time is {-ahead // 86_400_000_000:,} days before its receipt.")
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def _wrong_type(field: Field, value: Any, expected: str) -> NoReturn:
+    found = f"{_json_type(value)} {_short(value)}"
+    _refuse("wrong_type", f"Field {field.name!r} holds the {found}; expected {expected}.")
+
+
+def _json_type(value: Any) -> str:
+    names = {bool: "boolean", str: "string", list: "array", dict: "object", type(None): "null"}
+    return names.get(type(value), "number")
+
+
+def _short(value: Any) -> str:
+    return ascii(value)[:60]
+
+
+def _storable(text: str) -> str:
+    return UNSTORABLE.sub("�", text)
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _storable(text)
