@@ -1,0 +1,44 @@
+"""The errors this project raises on purpose; the command line prints them as one sentence.
+
+UserflowError
+├── SetupError      Python, Java or the jars are missing or not the expected ones
+├── SettingsError   an environment variable or userflow.toml holds a value that cannot be used
+├── ServiceError    Kafka, PostgreSQL or Redis does not start, stop or answer
+│   └── PortTaken   a configured port belongs to another program
+└── StackNotUp      something needs the services, and they were never started
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "PortTaken",
+    "ServiceError",
+    "SettingsError",
+    "SetupError",
+    "StackNotUp",
+    "UserflowError",
+]
+
+
+class UserflowError(Exception):
+    """What was found, what was expected, what to do: in one sentence."""
+
+
+class SetupError(UserflowError):
+    """Python, Java or the jars are missing or not the expected ones."""
+
+
+class SettingsError(UserflowError):
+    """A setting holds a value that cannot be used."""
+
+
+class ServiceError(UserflowError):
+    """A service does not start, stop or answer."""
+
+
+class PortTaken(ServiceError):
+    """A configured port belongs to another program."""
+
+
+class StackNotUp(UserflowError):
+    """The services were never started in this home."""
