@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +17,15 @@ from pathlib import Path
 from infra.doctor import find_java, java_problem
 from infra.errors import SetupError
 
-__all__ = ["fetch", "jars_dir", "kafka_classpath", "pyspark_jars_dir", "spark_jars", "verify"]
+__all__ = [
+    "fetch",
+    "jars_dir",
+    "kafka_classpath",
+    "pinned_jars",
+    "pyspark_jars_dir",
+    "spark_jars",
+    "verify",
+]
 
 HERE = Path(__file__).parent
 IVY_FILE = HERE / "ivy.xml"
@@ -40,15 +47,16 @@ def pyspark_jars_dir() -> Path:
 
 def spark_jars() -> list[Path]:
     """What to add to Spark's classpath (Delta, the Kafka source, the PostgreSQL driver)."""
-    return _jars_of("spark")
+    return pinned_jars("spark")
 
 
 def kafka_classpath() -> str:
-    """The classpath of the embedded Kafka broker."""
-    return os.pathsep.join(str(jar) for jar in _jars_of("broker"))
+    """The classpath of the embedded Kafka broker; java itself expands the star."""
+    return str(jars_dir() / "broker" / "*")
 
 
-def _jars_of(configuration: str) -> list[Path]:
+def pinned_jars(configuration: str) -> list[Path]:
+    """The jars of one folder; raises when one is missing."""
     jars = [jars_dir() / name for name in read_pins() if name.startswith(f"{configuration}/")]
     missing = [jar.name for jar in jars if not jar.exists()]
     if missing:

@@ -1,0 +1,63 @@
+"""The command line: a table of commands, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+import click
+
+from infra.errors import UserflowError
+
+__all__ = ["main"]
+
+# name -> (module, what it does). The attribute has the name of the command.
+COMMANDS = {
+    "up": ("infra.cli.stack", "Start the embedded Kafka, PostgreSQL and Redis."),
+    "down": ("infra.cli.stack", "Stop them; the data stays."),
+    "status": ("infra.cli.stack", "Show what runs and where."),
+    "init": ("infra.cli.stack", "Create topics, schemas, tables and roles; safe to run again."),
+    "demo": ("infra.cli.demo_command", "Run the whole pipeline on simulated input."),
+    "produce": ("infra.cli.produce", "Simulate users and send their events."),
+    "send": ("infra.cli.produce", "Send recorded events."),
+    "stream": ("infra.cli.stream", "Run the streaming jobs."),
+    "backfill": ("infra.cli.backfill", "Recompute feature views from the archived events."),
+    "get": ("infra.cli.stream", "Show the online features of one entity."),
+    "contracts": ("infra.cli.contracts", "List, show, compare and export the event contracts."),
+    "bench": ("infra.cli.bench", "Run a benchmark."),
+}
+
+
+class LazyCommands(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names whose module exists."""
+        del ctx
+        return [name for name, (module, _) in COMMANDS.items() if importlib.util.find_spec(module)]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one command."""
+        if name not in self.list_commands(ctx):
+            return None
+        command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Turn an error of ours into one sentence and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except UserflowError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="userflow")
+def main() -> None:
+    """Behaviour events in, exact features out: a Spark Structured Streaming feature store."""

@@ -1,0 +1,72 @@
+"""`userflow up`, `down`, `status` and `init`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from infra.endpoints import Endpoints
+from infra.initialise import initialise
+from infra.settings import load_settings
+from infra.stack.stack import Health, Stack
+
+__all__ = ["down", "init", "status", "up"]
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command()
+@as_json
+def up(*, as_json: bool) -> None:
+    """Start the embedded services and return when all three answer.
+
+    Restarts what died, and writes the endpoints file.
+    """
+    stack = Stack(load_settings())
+    with Console(stderr=True).status("Starting Kafka, PostgreSQL and Redis …"):
+        stack.up()
+    _show(stack.status(), as_json=as_json)
+
+
+@click.command()
+def down() -> None:
+    """Stop the embedded services; the data stays."""
+    Stack(load_settings()).down()
+
+
+@click.command()
+@as_json
+def status(*, as_json: bool) -> None:
+    """Show what runs and where; exit code 1 if something does not answer."""
+    health = Stack(load_settings()).status()
+    _show(health, as_json=as_json)
+    if not all(one.running for one in health.values()):
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@as_json
+def init(*, as_json: bool) -> None:
+    """Create topics, schemas, tables and roles; safe to run again."""
+    settings = load_settings()
+    report = initialise(Endpoints.read(settings.home), settings, Stack(settings).credentials)
+    if as_json:
+        click.echo(json.dumps(report.to_json()))
+        return
+    for line in report.lines():
+        click.echo(line)
+
+
+def _show(health: dict[str, Health], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({name: one.to_json() for name, one in health.items()}))
+        return
+    table = Table("service", "state", "address", "pid")
+    for name, one in health.items():
+        state = "[green]answers[/]" if one.running else "[red]does not answer[/]"
+        pid = "external" if one.external else str(one.pid or "-")
+        table.add_row(name, state, one.address or "-", pid)
+    Console().print(table)

@@ -1,0 +1,46 @@
+"""How our programs connect to PostgreSQL: as the owner's login, but with the rights of one role.
+
+The endpoints file holds one URL; what a program may do is decided by the role it drops to, so that
+a stream can never alter a table and a reader can never write one.
+"""
+
+from __future__ import annotations
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+__all__ = [
+    "ANALYST",
+    "PIPELINE",
+    "RECOMMENDER",
+    "ROLES",
+    "analyst_conninfo",
+    "conninfo_as",
+    "pipeline_conninfo",
+    "recommender_conninfo",
+]
+
+PIPELINE = "userflow_pipeline"
+RECOMMENDER = "userflow_recommender"
+ANALYST = "userflow_analyst"
+ROLES = (PIPELINE, RECOMMENDER, ANALYST)
+
+
+def conninfo_as(url: str, role: str) -> str:
+    """The connection string that starts every session as `role`."""
+    options = conninfo_to_dict(url).get("options")
+    return make_conninfo(url, options=f"{options or ''} -c role={role}".strip())
+
+
+def pipeline_conninfo(url: str) -> str:
+    """For what writes features: streams, backfills, batch jobs."""
+    return conninfo_as(url, PIPELINE)
+
+
+def recommender_conninfo(url: str) -> str:
+    """For what only reads online features."""
+    return conninfo_as(url, RECOMMENDER)
+
+
+def analyst_conninfo(url: str) -> str:
+    """For what reads marts, dimensions and online features without personal data."""
+    return conninfo_as(url, ANALYST)

@@ -1,0 +1,113 @@
+"""One typed settings object, read once at the start of a process.
+
+From environment variables `USERFLOW_*` and from `userflow.toml` in the working directory; the
+environment wins. `docs/settings.md` is generated from the descriptions below.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from infra.errors import SettingsError
+
+__all__ = ["Settings", "load_settings"]
+
+TOML_FILE = "userflow.toml"
+Port = Annotated[int, Field(ge=1, le=65535)]
+AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="USERFLOW_", toml_file=TOML_FILE, frozen=True, extra="forbid"
+    )
+
+    home: AbsolutePath = Field(
+        default=Path(".userflow"),
+        validate_default=True,
+        description="Holds everything the embedded stack writes: services, lake, checkpoints, logs",
+    )
+    lake: str = Field(
+        default="",
+        description="Root of the Delta tables: a path or any URI that Spark and Delta accept "
+        "(`s3a://…`); `lake` below the home when empty",
+    )
+    kafka: str | None = Field(
+        default=None, description="`host:port` of an external Kafka; embedded when unset"
+    )
+    postgres: str | None = Field(
+        default=None,
+        description="`postgresql://…` of an external PostgreSQL, as the owner of its database; "
+        "embedded when unset",
+    )
+    redis: str | None = Field(
+        default=None, description="`redis://…` of an external Redis; embedded when unset"
+    )
+    kafka_port: Port | None = Field(
+        default=None, description="Port of the embedded Kafka; a free one when unset"
+    )
+    postgres_port: Port | None = Field(
+        default=None, description="Port of the embedded PostgreSQL; a free one when unset"
+    )
+    redis_port: Port | None = Field(
+        default=None, description="Port of the embedded Redis; a free one when unset"
+    )
+    java_home: AbsolutePath | None = Field(
+        default=None, description="Where Java 17+ is; JAVA_HOME, then PATH when unset"
+    )
+    start_timeout: float = Field(
+        default=60, gt=0, description="Seconds that an embedded service has to answer after a start"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="What is logged"
+    )
+
+    @property
+    def lake_root(self) -> str:
+        """The lake as given, or its place in the home."""
+        return self.lake or str(self.home / "lake")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings() -> Settings:
+    """The settings of this process; what cannot be used is named in one sentence."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from error
+    except ValueError as error:  # tomllib.TOMLDecodeError
+        raise SettingsError(f"{TOML_FILE} is not valid TOML: {error}.") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first problem only; its input is left out, as it may hold a password."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    expected = first["msg"][0].lower() + first["msg"][1:]
+    return (
+        f"Setting {name} cannot be used: {expected}. Look at USERFLOW_{name.upper()} "
+        f"and at {TOML_FILE}; docs/settings.md lists what can be set."
+    )
