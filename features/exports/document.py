@@ -7,7 +7,8 @@ carries, not how the platform fills gaps. A value equal to its default is left o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
+from types import NoneType
 from typing import Any
 
 from features.contract import Contract, Field, FieldType
@@ -17,8 +18,18 @@ __all__ = ["contract_from_json", "contract_to_json"]
 
 Document = dict[str, Any]
 
-CONTRACT_ATTRIBUTES = frozenset(f.name for f in fields(Contract)) - {"complete"}
-FIELD_ATTRIBUTES = frozenset(f.name for f in fields(Field))
+# What JSON makes of each kind of annotation; anything goes for the rest.
+EXPECTED: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, NoneType),
+    "bool": (bool,),
+    "int": (int,),
+    "float | None": (int, float, NoneType),
+    "tuple[str, ...]": (list,),
+    "tuple[Field, ...]": (list,),
+    "FieldType": (str,),
+    "Mapping[str, str] | None": (dict, NoneType),
+}
 
 
 def contract_to_json(contract: Contract) -> Document:
@@ -54,30 +65,44 @@ def to_plain(value: Any) -> Any:
 
 def contract_from_json(document: Mapping[str, Any]) -> Contract:
     """The contract a document describes; raises `CoreError` naming what is wrong with it."""
-    refuse_unknown(document, CONTRACT_ATTRIBUTES, "contract")
-    try:
-        return Contract(
-            **{
-                **document,
-                "key": tuple(document["key"]),
-                "fields": tuple(field_from_json(field) for field in document["fields"]),
-            }
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CoreError(f"This is not the document of a contract: {error}.") from error
+    return Contract(**{**checked(Contract, document), "fields": fields_from_json(document)})
+
+
+def fields_from_json(document: Mapping[str, Any], attribute: str = "fields") -> tuple[Field, ...]:
+    return tuple(field_from_json(field) for field in document.get(attribute, ()))
 
 
 def field_from_json(document: Mapping[str, Any]) -> Field:
-    refuse_unknown(document, FIELD_ATTRIBUTES, f"field {document.get('name')!r}")
-    items = tuple(field_from_json(item) for item in document.get("items", ()))
-    plain: Document = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
-    return Field(**{**plain, "type": FieldType(document["type"]), "items": items})
+    plain = checked(Field, document)
+    known = [member.value for member in FieldType]
+    if plain["type"] not in known:
+        raise CoreError(f"There is no type {plain['type']!r}; known are: {', '.join(known)}.")
+    items = fields_from_json(document, "items")
+    return Field(**{**plain, "type": FieldType(plain["type"]), "items": items})
 
 
-def refuse_unknown(document: Any, known: frozenset[str], what: str) -> None:
+def checked(kind: type[Contract | Field], document: Any) -> Document:
+    """The attributes of one object, with tuples for lists; refuses what the class does not take."""
+    what = kind.__name__.lower()
     if not isinstance(document, Mapping):
         raise CoreError(f"A {what} is an object, not {type(document).__name__}.")
+    known = {f.name: f for f in fields(kind) if f.name != "complete"}
     if unknown := sorted(document.keys() - known):
-        raise CoreError(
-            f"A {what} has no {', '.join(unknown)}; known are: {', '.join(sorted(known))}."
-        )
+        raise CoreError(f"A {what} has no {', '.join(unknown)}; known are: {', '.join(known)}.")
+    for name, attribute in known.items():
+        if name in document:
+            check_value(f"{name!r} of a {what}", document[name], str(attribute.type))
+        elif attribute.default is MISSING:
+            raise CoreError(f"A {what} needs {name!r}.")
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+
+
+def check_value(what: str, value: Any, annotation: str) -> None:
+    expected = EXPECTED.get(annotation, (object,))
+    is_flag = isinstance(value, bool) and bool not in expected and object not in expected
+    if is_flag or not isinstance(value, expected):
+        names = " or ".join(t.__name__ for t in expected)
+        raise CoreError(f"{what} is {type(value).__name__}; expected {names}.")
+    holds_texts = annotation == "tuple[str, ...]" and isinstance(value, list)
+    if holds_texts and not all(isinstance(item, str) for item in value):
+        raise CoreError(f"{what} holds more than texts.")
