@@ -65,7 +65,7 @@ def bare(event: Event, at_us: int, user: Profile) -> Event:
 
 
 def camel(event: Event, at_us: int, user: Profile) -> Event:
-    """camelCase names; `properties` is a map of strings, so a basket has no place in it."""
+    """CamelCase names; `properties` is a map of strings, so a basket has no place in it."""
     context = {name: event[name] for name in ("ip", "platform", "referrer") if name in event}
     properties = {**_properties(event), "page_url": event.get("page_url")}
     return {

@@ -6,7 +6,7 @@ entry of `SOURCES`: its share, its table, and the function that opens a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from random import Random

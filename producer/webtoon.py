@@ -13,8 +13,8 @@ import msgspec
 
 from features.contracts.webtoon import WEBTOON
 from producer.catalogue import dimensions
-from producer.population import Audience, Profile, Zipf
 from producer.journey import Emitted
+from producer.population import Audience, Profile, Zipf
 from producer.times import to_iso
 from producer.transitions import Step, Table, Walk, reweighted
 
