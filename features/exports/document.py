@@ -98,11 +98,13 @@ def checked(kind: type[Contract | Field], document: Any) -> Document:
 
 
 def check_value(what: str, value: Any, annotation: str) -> None:
-    expected = EXPECTED.get(annotation, (object,))
-    is_flag = isinstance(value, bool) and bool not in expected and object not in expected
-    if is_flag or not isinstance(value, expected):
+    expected = EXPECTED.get(annotation)
+    if expected is None:
+        return
+    # To Python a bool is an int; to JSON it is not.
+    fits = isinstance(value, expected) and (bool in expected or not isinstance(value, bool))
+    if not fits:
         names = " or ".join(t.__name__ for t in expected)
         raise CoreError(f"{what} is {type(value).__name__}; expected {names}.")
-    holds_texts = annotation == "tuple[str, ...]" and isinstance(value, list)
-    if holds_texts and not all(isinstance(item, str) for item in value):
+    if annotation == "tuple[str, ...]" and not all(isinstance(item, str) for item in value):
         raise CoreError(f"{what} holds more than texts.")
