@@ -31,16 +31,25 @@ LARGE_EVERY, LARGE_AT = 100, 30
 
 @dataclass(frozen=True, slots=True)
 class BadKind:
+    """One way to spoil a record; `rare` ones are too big to send often."""
+
     name: str
     reason: str
     spoil: Spoil
     carriers: frozenset[str] = ANY
-    applies: Callable[[Contract], bool] = lambda contract: True
+    applies: Callable[[Contract], bool] = lambda _: True
     rare: bool = False
 
 
 def _first(contract: Contract, fits: Callable[[Field], bool]) -> Field | None:
     return next((field for field in contract.fields if fits(field)), None)
+
+
+def _field(contract: Contract, fits: Callable[[Field], bool]) -> Field:
+    found = _first(contract, fits)
+    if found is None:
+        raise ValueError(f"The contract {contract.name} has no field to spoil so.")
+    return found
 
 
 def _has(fits: Callable[[Field], bool]) -> Callable[[Contract], bool]:
@@ -91,28 +100,28 @@ def _put(fits: Callable[[Field], bool], wrong: Any) -> Spoil:
     """Sets the first field that fits, under its own name alone, to a wrong value."""
 
     def spoil(value: bytes, contract: Contract, due_us: int) -> bytes:
-        field = _first(contract, fits)
+        field = _field(contract, fits)
         chosen = wrong(field, due_us) if callable(wrong) else wrong
         return _encode({**_without(json.loads(value), field), field.name: chosen})
 
     return spoil
 
 
-def _drop(value: bytes, contract: Contract, due_us: int) -> bytes:
-    return _encode(_without(json.loads(value), _first(contract, _is_required)))
+def _drop(value: bytes, contract: Contract, _due_us: int) -> bytes:
+    return _encode(_without(json.loads(value), _field(contract, _is_required)))
 
 
-def _repeat_key(value: bytes, contract: Contract, due_us: int) -> bytes:
+def _repeat_key(value: bytes, _contract: Contract, _due_us: int) -> bytes:
     name = next(iter(json.loads(value)))
     return b'{"%s":"twice",' % name.encode() + value[1:]
 
 
-def _nest(value: bytes, contract: Contract, due_us: int) -> bytes:
+def _nest(value: bytes, _contract: Contract, _due_us: int) -> bytes:
     return value[:-1] + b',"deep":' + b"[" * TOO_DEEP + b"]" * TOO_DEEP + b"}"
 
 
 def _bytes(change: Callable[[bytes], bytes]) -> Spoil:
-    return lambda value, contract, due_us: change(value)
+    return lambda value, _contract, _due_us: change(value)
 
 
 CATALOGUE: tuple[BadKind, ...] = (
@@ -122,28 +131,26 @@ CATALOGUE: tuple[BadKind, ...] = (
     BadKind("empty id", "out_of_range", _put(_is_id, ""), applies=_has(_is_id)),
     BadKind("unknown choice", "not_allowed", _put(_is_closed, "hover"), applies=_has(_is_closed)),
     BadKind("word for a time", "bad_timestamp", _put(_is_time, "yesterday")),
-    BadKind("40 days old", "too_old", _put(_is_time, lambda field, due: to_iso(due - 40 * DAY_US))),
-    BadKind(
-        "an hour ahead", "in_the_future", _put(_is_time, lambda field, due: to_iso(due + HOUR_US))
-    ),
+    BadKind("40 days old", "too_old", _put(_is_time, lambda _, due: to_iso(due - 40 * DAY_US))),
+    BadKind("an hour ahead", "in_the_future", _put(_is_time, lambda _, due: to_iso(due + HOUR_US))),
     BadKind("array", "not_an_object", _bytes(lambda v: b"[" + v + b"]"), LINES),
     BadKind("not a number", "wrong_type", _put(_is_double, float("nan")), LINES, _has(_is_double)),
     BadKind("invalid UTF-8", "not_json", _bytes(lambda v: v.replace(b':"', b':"\xff\xfe')), LINES),
     BadKind(
         "below range",
         "out_of_range",
-        _put(_is_bounded, lambda field, due: field.minimum - 1),
+        _put(_is_bounded, lambda field, _: field.minimum - 1),
         applies=_has(_is_bounded),
     ),
     BadKind(
         "malformed country", "not_allowed", _put(_is_country, "kor"), applies=_has(_is_country)
     ),
-    BadKind("truth for a time", "bad_timestamp", _put(_is_time, True)),
-    BadKind("empty value", "not_json", _bytes(lambda v: b""), KAFKA),
+    BadKind("truth for a time", "bad_timestamp", _put(_is_time, wrong=True)),
+    BadKind("empty value", "not_json", _bytes(lambda _: b""), KAFKA),
     BadKind("word for a number", "wrong_type", _put(_is_double, "many"), applies=_has(_is_double)),
     BadKind("fraction for a count", "wrong_type", _put(_is_long, 1.5), applies=_has(_is_long)),
     BadKind("byte order mark", "not_json", _bytes(lambda v: b"\xef\xbb\xbf" + v), LINES),
-    BadKind("bare string", "not_an_object", _bytes(lambda v: b'"enter"'), LINES),
+    BadKind("bare string", "not_an_object", _bytes(lambda _: b'"enter"'), LINES),
     BadKind("id too long", "out_of_range", _put(_is_id, "x" * 257), applies=_has(_is_id)),
     BadKind("key twice", "not_json", _repeat_key, LINES),
     BadKind("year 9999", "in_the_future", _put(_is_time, "9999-12-31T23:59:59Z")),

@@ -67,7 +67,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A row of dim.products; the price is in whole cents under the hood."""
+    """A row of dim.products."""
 
     product_id: str
     name: str
@@ -77,6 +77,7 @@ class Product:
 
     @property
     def price_cents(self) -> int:
+        """The price to calculate with."""
         return round(self.price * 100)
 
 
@@ -91,7 +92,7 @@ class Dimensions:
 @cache
 def dimensions(seed: int = CATALOGUE_SEED) -> Dimensions:
     """The same rows for the same seed."""
-    rng = Random(f"catalogue:{seed}")
+    rng = Random(f"catalogue:{seed}")  # noqa: S311 - simulation, not cryptography
     return Dimensions(
         episodes=tuple(_episode(rng, number) for number in range(1, EPISODES + 1)),
         products=tuple(_product(rng, number) for number in range(1, PRODUCTS + 1)),

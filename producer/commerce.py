@@ -1,7 +1,8 @@
 """Shoppers: they look around, compare, fill a basket, and buy it or leave it behind.
 
 The table says what happens next; an emptied basket turns `cart` into `browsing`, so that nothing is
-bought that was not added. Money is counted in cents: a purchase is Σ items − discount + shipping.
+bought that was not added. Money is counted in cents; a purchase is the sum of its items, less the
+discount, plus shipping.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from producer.catalogue import Product, dimensions
 from producer.journey import Emitted
 from producer.population import Audience, Profile, Zipf
 from producer.shapes import Render, choose_shape
-from producer.transitions import Step, Table, Walk, reweighted
+from producer.transitions import LEAVES, OUTSIDE, Path, Step, Table, Walk, reweighted
 
 __all__ = ["SHOPPER", "Commerce"]
 
@@ -29,13 +30,13 @@ SHOPPER: Table = {
         Step("product_view", "product", 0.34, (1.0, 15.0)),
         Step("click", "browsing", 0.16, (0.5, 8.0)),
         Step("page_view", "browsing", 0.10, (1.0, 15.0)),
-        Step(None, "left", 0.06),
+        Step(LEAVES, "left", 0.06),
     ),
     "results": (
         Step("product_view", "product", 0.70, (1.0, 10.0)),
         Step("search", "results", 0.15, (2.0, 12.0)),
         Step("click", "results", 0.08, (0.5, 5.0)),
-        Step(None, "left", 0.07),
+        Step(LEAVES, "left", 0.07),
     ),
     "product": (
         Step("product_view", "product", 0.32, (2.0, 20.0)),
@@ -43,34 +44,36 @@ SHOPPER: Table = {
         Step("add_to_cart", "cart", 0.20, (1.0, 25.0)),
         Step("search", "results", 0.14, (1.0, 12.0)),
         Step("page_view", "browsing", 0.06, (1.0, 10.0)),
-        Step(None, "left", 0.10),
+        Step(LEAVES, "left", 0.10),
     ),
     "cart": (
         Step("product_view", "product", 0.34, (1.0, 15.0)),
         Step("page_view", "checkout", 0.32, (1.0, 10.0)),
         Step("search", "results", 0.10, (1.0, 12.0)),
         Step("remove_from_cart", "cart", 0.08, (1.0, 8.0)),
-        Step(None, "left", 0.16),
+        Step(LEAVES, "left", 0.16),
     ),
     "checkout": (
         Step("purchase", "done", 0.58, (3.0, 30.0)),
         Step("product_view", "product", 0.12, (1.0, 10.0)),
         Step("remove_from_cart", "cart", 0.08, (1.0, 8.0)),
-        Step(None, "left", 0.22),
+        Step(LEAVES, "left", 0.22),
     ),
     "done": (
         Step("page_view", "left", 0.40, (0.5, 4.0)),
-        Step(None, "left", 0.60),
+        Step(LEAVES, "left", 0.60),
     ),
 }
 # What the experiment changes: how readily a basket is bought.
 PURCHASE_FACTOR = {"A": 1.0, "B": 1.15, "C": 0.9}
 ANONYMOUS = 0.2
+ONE_PIECE = 0.8
+DISCOUNTED = 0.25
 COMPARED = 0.6  # the share of further views that stay in the category: comparing, not strolling
 QUERIES = ("운동화", "무선 이어폰", "노트북", "소파", "선물", "headphones", "jacket", "자전거")
 CAMPAIGNS = (
-    (None, None),
-    (None, None),
+    ("", ""),
+    ("", ""),
     ("naver", "brand"),
     ("kakao", "spring"),
     ("meta", "retarget"),
@@ -106,6 +109,7 @@ class Commerce:
         self._numbers = count(1)
 
     def open(self, at_us: int) -> Visit:
+        """Someone comes to the shop."""
         shopper = self._audience.draw(self._rng, at_us)
         return Visit(
             shopper=shopper,
@@ -146,26 +150,24 @@ class Visit:
         self.session_id = session_id
         self.rng = rng
         self.shelf = shelf
-        self.product: Product | None = None
+        # What brought the shopper here; the first view may be of something like it.
+        self.product = shelf.any()
         self.basket: dict[Product, int] = {}
-        self.state = "outside"
+        self.state = OUTSIDE
         self.count = 0
         self.is_known = rng.random() >= ANONYMOUS
         self.campaign = rng.choice(CAMPAIGNS)
-        self._walk = walk
         self._render: Render = choose_shape(rng)
-        self._next: Step | None = walk.step("outside", rng)
+        self._path = Path(walk, rng)
 
     def step(self, at_us: int) -> Emitted:
-        step = self._next
+        step = self._path.step
         details = DETAILS[step.event](self)
         self.state = "browsing" if step.to == "cart" and not self.basket else step.to
         value = msgspec.json.encode(
             self._render(self._event(step.event, details), at_us, self.shopper)
         )
-        self._next = following = self._walk.step(self.state, self.rng)
-        pause = None if following is None else self._walk.pause_us(following, self.rng)
-        return COMMERCE.topic, self.session_id.encode(), value, pause
+        return COMMERCE.topic, self.session_id.encode(), value, self._path.follow(self.state)
 
     def _event(self, event_type: str, details: Event) -> Event:
         self.count += 1
@@ -184,13 +186,13 @@ class Visit:
 
 
 def page_view(visit: Visit) -> Event:
-    page = {"outside": "home", "cart": "cart", "done": "thanks"}.get(visit.state, "category")
+    page = {OUTSIDE: "home", "cart": "cart", "done": "thanks"}.get(visit.state, "category")
     event = {"page_url": f"{SITE}/{page}", "page_type": page}
-    if visit.state != "outside":
+    if visit.state != OUTSIDE:
         return event
-    source, campaign = visit.campaign
     event["user_agent"] = AGENTS[visit.shopper.platform]
-    if source is None:
+    source, campaign = visit.campaign
+    if not source:
         return event
     event |= {"utm_source": source, "utm_campaign": campaign}
     return {**event, "referrer": f"https://{source}.example/"}
@@ -204,7 +206,7 @@ def search(visit: Visit) -> Event:
 
 
 def product_view(visit: Visit) -> Event:
-    compares = visit.product is not None and visit.rng.random() < COMPARED
+    compares = visit.rng.random() < COMPARED
     visit.product = visit.shelf.like(visit.product) if compares else visit.shelf.any()
     return {**_about(visit.product), "page_url": f"{SITE}/p/{visit.product.product_id}"}
 
@@ -212,7 +214,7 @@ def product_view(visit: Visit) -> Event:
 def click(visit: Visit) -> Event:
     element, kind = visit.rng.choice(ELEMENTS)
     event = {"element_id": element, "element_type": kind}
-    if visit.state == "product" and visit.product is not None:
+    if visit.state == "product":
         event["product_id"] = visit.product.product_id
     return event
 
@@ -221,7 +223,7 @@ def add_to_cart(visit: Visit) -> Event:
     product = visit.product
     # Nobody fills a basket without logging in.
     visit.is_known = True
-    pieces = 1 if visit.rng.random() < 0.8 else visit.rng.randint(2, 4)
+    pieces = 1 if visit.rng.random() < ONE_PIECE else visit.rng.randint(2, 4)
     visit.basket[product] = visit.basket.get(product, 0) + pieces
     return {**_about(product), "quantity": pieces}
 
@@ -234,7 +236,7 @@ def remove_from_cart(visit: Visit) -> Event:
 def purchase(visit: Visit) -> Event:
     """The whole basket, with a tenth off now and then, and shipping for small orders."""
     items = sum(product.price_cents * pieces for product, pieces in visit.basket.items())
-    discount = items // 10 if visit.rng.random() < 0.25 else 0
+    discount = items // 10 if visit.rng.random() < DISCOUNTED else 0
     shipping = 0 if items >= FREE_SHIPPING_CENTS else SHIPPING_CENTS
     event = {
         "order_id": f"o-{visit.session_id}-{visit.count}",

@@ -1,4 +1,4 @@
-"""The seam between the engine, which knows time and order, and the domains, which know behaviour."""
+"""The seam: the engine knows time and order, the domains know behaviour."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ Emitted = tuple[str, bytes | None, bytes, int | None]
 class Journey(Protocol):
     """One session, order or ticket: asked for its next event when that is due."""
 
-    def step(self, at_us: int) -> Emitted: ...
+    def step(self, at_us: int) -> Emitted:
+        """What happens at that moment."""
 
 
 class Domain(Protocol):
     """Opens journeys."""
 
-    def open(self, at_us: int) -> Journey: ...
+    def open(self, at_us: int) -> Journey:
+        """A journey whose first step is at that moment."""

@@ -82,6 +82,7 @@ class Zipf:
         self._sums = tuple(accumulate(rank**-exponent for rank in range(1, count + 1)))
 
     def draw(self, rng: Random) -> int:
+        """One index."""
         return bisect(self._sums, rng.random() * self._sums[-1], 0, len(self._sums) - 1)
 
 
@@ -94,6 +95,7 @@ class Audience:
         self._popularity = Zipf(users, exponent=0.5)
 
     def draw(self, rng: Random, at_us: int) -> Profile:
+        """Someone who is awake, or after a few tries someone who is not."""
         for _ in range(TRIES):
             user = profile(self._popularity.draw(rng))
             hour = (at_us // HOUR_US + user.utc_offset) % 24
@@ -105,7 +107,7 @@ class Audience:
 @lru_cache(maxsize=1 << 20)
 def profile(index: int) -> Profile:
     """The user of that number, from 0."""
-    rng = Random(f"user:{index}")
+    rng = Random(f"user:{index}")  # noqa: S311 - simulation, not cryptography
     country = _pick(rng, {name: share for name, (share, _) in COUNTRIES.items()})
     platform, device = _pick(rng, EQUIPMENT)
     group = rng.choice(tuple(GROUPS))

@@ -11,7 +11,7 @@ import gzip
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import msgspec
 import polars as pl
@@ -92,9 +92,14 @@ def _found(field: Field, document: Mapping[str, Any]) -> Any:
     return None
 
 
+def _opened(path: Path) -> IO[bytes]:
+    if path.suffix.lower() == ".gz":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    return path.open("rb")
+
+
 def _json_lines(path: Path) -> Values:
-    opened = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
-    with opened as lines:
+    with _opened(path) as lines:
         for line in lines:
             value = line.rstrip(b"\r\n")
             if value:
@@ -118,8 +123,7 @@ def _csv(path: Path) -> Values:
 
 
 def _is_blank(path: Path) -> bool:
-    opened = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
-    with opened as content:
+    with _opened(path) as content:
         return not content.read(1)
 
 

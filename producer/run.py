@@ -47,6 +47,7 @@ class Summary:
 
     @property
     def sent(self) -> int:
+        """All records."""
         return self.topics.total()
 
     def add(self, batch: list[Sent]) -> None:
@@ -114,7 +115,7 @@ def run(
     sink: Sink,
     *,
     stopped: Event,
-    progress: Callable[[int], object] = lambda sent: None,
+    progress: Callable[[int], object] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Summary:
     """Send until the end or until `stopped`; what was taken has arrived when this returns."""

@@ -36,7 +36,8 @@ WEATHER = ("clear", "cloudy", "rain", "snow")
 DAY_PARTS = ("night", "morning", "afternoon", "evening")
 
 
-def flat(event: Event, at_us: int, user: Profile) -> Event:
+def flat(event: Event, at_us: int, _user: Profile) -> Event:
+    """The canonical spelling."""
     return {**event, "timestamp": to_iso(at_us)}
 
 
@@ -64,7 +65,7 @@ def bare(event: Event, at_us: int, user: Profile) -> Event:
     }
 
 
-def camel(event: Event, at_us: int, user: Profile) -> Event:
+def camel(event: Event, at_us: int, _user: Profile) -> Event:
     """CamelCase names; `properties` is a map of strings, so a basket has no place in it."""
     context = {name: event[name] for name in ("ip", "platform", "referrer") if name in event}
     properties = {**_properties(event), "page_url": event.get("page_url")}
@@ -85,6 +86,7 @@ SHAPES: Mapping[Render, float] = {flat: 0.90, nested: 0.04, bare: 0.03, camel: 0
 
 
 def choose_shape(rng: Random) -> Render:
+    """One shape, by its share."""
     return rng.choices(tuple(SHAPES), tuple(SHAPES.values()))[0]
 
 

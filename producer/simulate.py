@@ -66,6 +66,7 @@ class Simulation:
 
     @property
     def count(self) -> int:
+        """How many records the run has."""
         return round(self.rate * self.duration)
 
     @property
@@ -85,8 +86,8 @@ class _Engine:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
-        self._rng = Random(f"{simulation.domain}:{simulation.seed}")
-        self._noise = Random(f"noise:{simulation.seed}")
+        self._rng = Random(f"{simulation.domain}:{simulation.seed}")  # noqa: S311 - no cryptography
+        self._noise = Random(f"noise:{simulation.seed}")  # noqa: S311
         self._domain = DOMAINS[simulation.domain](
             users=simulation.users, rng=self._rng, run=simulation.run
         )

@@ -18,7 +18,7 @@ from producer.catalogue import Product, dimensions
 from producer.journey import Emitted
 from producer.population import COUNTRIES, Audience, Profile, Zipf
 from producer.times import local_time, to_iso
-from producer.transitions import Step, Table, Walk
+from producer.transitions import Path, Step, Table, Walk
 
 __all__ = ["SOURCES", "Source", "Sources"]
 
@@ -187,6 +187,7 @@ class Sources:
         self._numbers = count(1)
 
     def open(self, at_us: int) -> Course:
+        """A new row of some source."""
         source = self._rng.choices(SOURCES, self._shares)[0]
         number = f"{self._run}-{next(self._numbers):06d}"
         world = World(
@@ -206,17 +207,14 @@ class Course:
         self._source = source
         self._row = row
         self._number = number
-        self._walk = walk
-        self._rng = rng
+        self._path = Path(walk, rng)
         self._count = 0
-        self._next: Step | None = walk.step("outside", rng)
 
     def step(self, at_us: int) -> Emitted:
-        step = self._next
+        step = self._path.step
         value = msgspec.json.encode(self._event(step.event, at_us))
-        self._next = following = self._walk.step(step.to, self._rng)
-        pause = None if following is None else self._walk.pause_us(following, self._rng)
-        return self._source.topic, self._row[self._source.key].encode(), value, pause
+        key = self._row[self._source.key].encode()
+        return self._source.topic, key, value, self._path.follow(step.to)
 
     def _event(self, status: str, at_us: int) -> Row:
         self._count += 1

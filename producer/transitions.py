@@ -1,7 +1,8 @@
 """Behaviour as a table: state -> the steps out of it, each with a weight and a pause before it.
 
 The table is data; a `Walk` is the same table with its weights summed up, so that one random number
-chooses a step. A state without steps, and a step without an event, end the journey.
+chooses a step; a `Path` is where one journey is on it. A state without steps, and a step without an
+event, end the journey.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from random import Random
 
 from producer.times import SECOND_US
 
-__all__ = ["Step", "Table", "Walk", "reweighted"]
+__all__ = ["LEAVES", "OUTSIDE", "Path", "Step", "Table", "Walk", "reweighted"]
+
+OUTSIDE = "outside"  # where every journey begins
+LEAVES = ""  # the event of who goes without a word
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`event` happens and leads to `to`; the pause before it lies within `pause_s`, mostly short."""
+    """`event` happens and leads to `to`, after a pause within `pause_s`, mostly a short one."""
 
-    event: str | None
+    event: str
     to: str
     weight: float
     pause_s: tuple[float, float] = (0.0, 0.0)
@@ -42,14 +46,40 @@ class Walk:
         chance = rng.random()
         for bound, step in self._rows.get(state, ()):
             if chance < bound:
-                return step if step.event else None
+                return None if step.event == LEAVES else step
         return None
+
+    def first(self, rng: Random) -> Step:
+        """How a journey begins."""
+        first = self.step(OUTSIDE, rng)
+        if first is None:
+            raise ValueError(f"A table needs a step out of {OUTSIDE!r}.")
+        return first
 
     @staticmethod
     def pause_us(step: Step, rng: Random) -> int:
         """Squaring the random number makes short pauses common and long ones possible."""
         shortest, longest = step.pause_s
         return int((shortest + (longest - shortest) * rng.random() ** 2) * SECOND_US)
+
+
+class Path:
+    """One journey: `step` is what happens next, and `follow` goes on from where that led."""
+
+    __slots__ = ("_rng", "_walk", "step")
+
+    def __init__(self, walk: Walk, rng: Random) -> None:
+        self._walk = walk
+        self._rng = rng
+        self.step = walk.first(rng)
+
+    def follow(self, state: str) -> int | None:
+        """The microseconds until the next step out of `state`; None when the journey is over."""
+        following = self._walk.step(state, self._rng)
+        if following is None:
+            return None
+        self.step = following
+        return self._walk.pause_us(following, self._rng)
 
 
 def _cumulative(steps: tuple[Step, ...]) -> tuple[tuple[float, Step], ...]:

@@ -16,7 +16,7 @@ from producer.catalogue import dimensions
 from producer.journey import Emitted
 from producer.population import Audience, Profile, Zipf
 from producer.times import to_iso
-from producer.transitions import Step, Table, Walk, reweighted
+from producer.transitions import Path, Step, Table, Walk, reweighted
 
 __all__ = ["EXIT_FACTOR", "READER", "Webtoon"]
 
@@ -74,6 +74,7 @@ class Webtoon:
         self._numbers = count(1)
 
     def open(self, at_us: int) -> Reading:
+        """Someone opens an episode."""
         reader = self._audience.draw(self._rng, at_us)
         number = next(self._numbers)
         return Reading(
@@ -88,7 +89,7 @@ class Webtoon:
 class Reading:
     """One session; `step` says what the reader does at that moment."""
 
-    __slots__ = ("_count", "_episode_id", "_key", "_next", "_ratio", "_reader", "_rng", "_walk")
+    __slots__ = ("_count", "_episode_id", "_key", "_path", "_ratio", "_reader", "_rng")
 
     def __init__(
         self, *, reader: Profile, session_id: str, episode_id: str, walk: Walk, rng: Random
@@ -96,19 +97,16 @@ class Reading:
         self._reader = reader
         self._key = session_id
         self._episode_id = episode_id
-        self._walk = walk
+        self._path = Path(walk, rng)
         self._rng = rng
         self._ratio = 0.0
         self._count = 0
-        self._next: Step | None = walk.step("outside", rng)
 
     def step(self, at_us: int) -> Emitted:
-        step = self._next
+        step = self._path.step
         state = self._scroll(step) if step.event == "scroll" else step.to
         value = self._encode(step.event, at_us)
-        self._next = following = self._walk.step(state, self._rng)
-        pause = None if following is None else self._walk.pause_us(following, self._rng)
-        return WEBTOON.topic, self._key.encode(), value, pause
+        return WEBTOON.topic, self._key.encode(), value, self._path.follow(state)
 
     def _scroll(self, step: Step) -> str:
         least, most = SCROLL

@@ -134,8 +134,8 @@ def produce(
 ) -> None:
     """Simulate users and send their events.
 
-    RATE × DURATION is the number of all events sent: bad, late and duplicate ones are shares of it.
-    The same options with the same --start give the same events, byte for byte. --to jsonl:PATH
+    RATE times DURATION is the number of all events sent: bad, late and duplicate ones are shares of
+    it. The same options with the same --start give the same events, byte for byte. --to jsonl:PATH
     writes one file, jsonl:- the standard output; for --domain sources PATH is a directory that gets
     a file per topic. Ctrl-C stops early, with the summary.
     """

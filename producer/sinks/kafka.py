@@ -25,7 +25,7 @@ WAIT_S = 0.1
 LINGER_MS = 5
 
 
-def _headers(sent: Sent) -> list[tuple[str, bytes]]:
+def _headers(sent: Sent) -> list[tuple[str, Any]]:
     at = sent.received_at_ms
     return [] if at is None else [("received_at", b"%d" % at)]
 
@@ -109,8 +109,8 @@ class KafkaPythonSink:
     """kafka-python: pure Python, for small volumes and for reading how it is done."""
 
     def __init__(self, servers: str) -> None:
-        from kafka import KafkaProducer  # noqa: PLC0415 - only who chooses it loads it
-        from kafka.errors import KafkaError  # noqa: PLC0415
+        from kafka import KafkaProducer  # type: ignore[import-untyped] # noqa: PLC0415
+        from kafka.errors import KafkaError  # type: ignore[import-untyped] # noqa: PLC0415
 
         self.refused = 0
         self._failures: list[BaseException] = []

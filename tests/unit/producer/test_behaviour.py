@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -15,7 +16,7 @@ from producer.sent import Sent
 from producer.simulate import Simulation, simulate
 from producer.sources import SOURCES
 from producer.times import HOUR_US, SECOND_US
-from producer.transitions import Step, Walk, reweighted
+from producer.transitions import LEAVES, Step, Walk, reweighted
 from producer.webtoon import READER
 
 START_US = 1_767_225_600 * SECOND_US
@@ -53,7 +54,7 @@ def is_canonical(visit: list[dict]) -> bool:
     return "context" not in visit[0] and visit[-1]["event_id"].endswith(f"-{len(visit)}")
 
 
-def test_a_reading_begins_with_enter_and_ends_with_complete_or_exit(readings) -> None:
+def test_a_reading_begins_with_enter_and_ends_with_complete_or_exit(readings: list) -> None:
     for reading in readings:
         types = [event["event_type"] for event in reading]
         assert types[0] == "enter"
@@ -61,7 +62,7 @@ def test_a_reading_begins_with_enter_and_ends_with_complete_or_exit(readings) ->
         assert types[-1] in ("enter", "scroll", "complete", "exit")
 
 
-def test_scrolling_only_goes_down_and_ends_before_complete(readings) -> None:
+def test_scrolling_only_goes_down_and_ends_before_complete(readings: list) -> None:
     for reading in readings:
         ratios = [e["scroll_ratio"] for e in reading if e["event_type"] == "scroll"]
         assert ratios == sorted(ratios)
@@ -69,15 +70,15 @@ def test_scrolling_only_goes_down_and_ends_before_complete(readings) -> None:
             assert ratios[-1] == 1.0
 
 
-def test_readers_think_between_events(readings) -> None:
+def test_readers_think_between_events(readings: list) -> None:
     assert all(
         earlier["timestamp"] < later["timestamp"]
         for reading in readings
-        for earlier, later in zip(reading, reading[1:], strict=False)
+        for earlier, later in pairwise(reading)
     )
 
 
-def test_a_reading_stays_with_its_user_and_episode(readings) -> None:
+def test_a_reading_stays_with_its_user_and_episode(readings: list) -> None:
     names = ("user_id", "episode_id", "country", "device", "platform", "experiment_group")
     assert all(len({tuple(e[n] for n in names) for e in reading}) == 1 for reading in readings)
 
@@ -108,13 +109,13 @@ def test_the_experiment_changes_how_many_leave() -> None:
     assert rates["B"] < rates["A"] < rates["C"]
 
 
-def test_few_episodes_have_most_of_the_readings(readings) -> None:
+def test_few_episodes_have_most_of_the_readings(readings: list) -> None:
     counts = Counter(reading[0]["episode_id"] for reading in readings)
     top = sum(count for _, count in counts.most_common(50))
     assert top > 0.5 * counts.total()
 
 
-def test_visits_begin_on_a_page_and_follow_the_table(visits) -> None:
+def test_visits_begin_on_a_page_and_follow_the_table(visits: list) -> None:
     reachable = defaultdict(set)
     for steps in SHOPPER.values():
         for step in steps:
@@ -125,11 +126,11 @@ def test_visits_begin_on_a_page_and_follow_the_table(visits) -> None:
     for visit in visits:
         types = [event["event_type"] for event in visit]
         assert types[0] == "page_view"
-        for earlier, later in zip(types, types[1:], strict=False):
+        for earlier, later in pairwise(types):
             assert later in reachable[earlier]
 
 
-def test_a_purchase_is_its_items_less_discount_plus_shipping(visits) -> None:
+def test_a_purchase_is_its_items_less_discount_plus_shipping(visits: list) -> None:
     purchases = [e for visit in visits for e in visit if e["event_type"] == "purchase"]
     assert len(purchases) > 50
     for event in purchases:
@@ -138,7 +139,7 @@ def test_a_purchase_is_its_items_less_discount_plus_shipping(visits) -> None:
         assert event["total_amount"] == pytest.approx(paid, abs=0.005)
 
 
-def test_only_what_lies_in_the_basket_is_bought_or_removed(visits) -> None:
+def test_only_what_lies_in_the_basket_is_bought_or_removed(visits: list) -> None:
     for visit in visits:
         basket: Counter[str] = Counter()
         for event in visit:
@@ -151,7 +152,7 @@ def test_only_what_lies_in_the_basket_is_bought_or_removed(visits) -> None:
                 basket.clear()
 
 
-def test_baskets_are_abandoned_and_products_compared(visits) -> None:
+def test_baskets_are_abandoned_and_products_compared(visits: list) -> None:
     carted = [v for v in visits if any(e["event_type"] == "add_to_cart" for e in v)]
     bought = [v for v in carted if any(e["event_type"] == "purchase" for e in v)]
     assert 0.1 < len(bought) / len(carted) < 0.6
@@ -190,7 +191,7 @@ def test_every_source_is_sent_and_ids_keep_their_row() -> None:
     assert any(states[-1] == "closed" for states in tickets.values())
 
 
-def test_events_refer_to_the_catalogue(readings) -> None:
+def test_events_refer_to_the_catalogue(readings: list) -> None:
     known = {episode.episode_id for episode in dimensions().episodes}
     assert {reading[0]["episode_id"] for reading in readings} <= known
     assert (len(known), len({p.product_id for p in dimensions().products})) == (500, 1000)
@@ -213,7 +214,7 @@ def test_zipf_prefers_the_first() -> None:
 
 
 def test_a_walk_draws_by_weight_and_stops_where_nothing_follows() -> None:
-    walk = Walk({"here": (Step("go", "there", 3.0), Step(None, "there", 1.0))})
+    walk = Walk({"here": (Step("go", "there", 3.0), Step(LEAVES, "there", 1.0))})
     rng = Random(1)
     went = [walk.step("here", rng) is not None for _ in range(4000)]
     assert sum(went) / 4000 == pytest.approx(0.75, abs=0.03)
