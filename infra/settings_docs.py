@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import UnionType
-from typing import Literal, get_args, get_origin
+from typing import Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -35,7 +35,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 def _type_name(annotation: object) -> str:
-    if get_origin(annotation) is UnionType:
+    if get_origin(annotation) in (UnionType, Union):
         parts = [part for part in get_args(annotation) if part is not type(None)]
         return _type_name(parts[0])
     if get_origin(annotation) is Literal:

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.endpoints import Endpoints
-from infra.initialise import initialise
 from infra.settings import load_settings
 from infra.stack.stack import Health, Stack
 
@@ -51,6 +50,8 @@ def status(*, as_json: bool) -> None:
 @as_json
 def init(*, as_json: bool) -> None:
     """Create topics, schemas, tables and roles; safe to run again."""
+    from infra.initialise import initialise  # noqa: PLC0415 - `status` should not wait for it
+
     settings = load_settings()
     report = initialise(Endpoints.read(settings.home), settings, Stack(settings).credentials)
     if as_json:

@@ -1,0 +1,54 @@
+"""The command line starts fast, and fails with a sentence and the right exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from infra import cli
+from infra.errors import ServiceError
+
+HEAVY = ("pyspark", "polars", "pandas", "psycopg", "confluent_kafka", "pydantic", "rich")
+
+
+def test_help_lists_exactly_the_commands_that_can_be_loaded() -> None:
+    context = click.Context(cli.main)
+    for name in cli.main.list_commands(context):
+        assert isinstance(cli.main.get_command(context, name), click.Command)
+    result = CliRunner().invoke(cli.main, ["--help"])
+    assert result.exit_code == 0
+    assert "  up " in result.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from infra.cli import main; main(['--help'], standalone_mode=False); "
+        f"sys.exit(', '.join(m for m in {HEAVY!r} if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+def test_every_command_has_help() -> None:
+    for name in cli.main.list_commands(click.Context(cli.main)):
+        assert CliRunner().invoke(cli.main, [name, "--help"]).exit_code == 0, name
+
+
+def test_wrong_use_is_exit_code_2() -> None:
+    assert CliRunner().invoke(cli.main, ["no-such-command"]).exit_code == 2
+    assert CliRunner().invoke(cli.main, ["status", "--no-such-option"]).exit_code == 2
+
+
+def test_an_error_of_ours_is_one_sentence_and_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def failing() -> None:
+        raise ServiceError("Kafka is asleep: wake it.")
+
+    monkeypatch.setattr(type(cli.main), "get_command", lambda *_: failing)
+    result = CliRunner().invoke(cli.main, ["status"])
+    assert result.exit_code == 1
+    assert result.output == "Error: Kafka is asleep: wake it.\n"

@@ -1,0 +1,61 @@
+"""The endpoints file is private, complete and exactly what interfaces promise."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from infra.database import conninfo_as, pipeline_conninfo
+from infra.endpoints import Endpoints
+from infra.errors import StackNotUp
+from infra.stack.credentials import Credentials
+
+SOME = Endpoints(kafka="h:1", postgres="postgresql://u:pw@h:2/d", redis="redis://:pw@h:3", lake="L")
+
+
+def test_what_is_written_is_read_back_and_private(tmp_path: Path) -> None:
+    SOME.write(tmp_path / "new home")
+    file = tmp_path / "new home" / "endpoints.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert Endpoints.read(tmp_path / "new home") == SOME
+    assert list(json.loads(file.read_text())) == [
+        "kafka",
+        "postgres",
+        "redis",
+        "api",
+        "api_key",
+        "lake",
+    ]
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"kafka": 1}'])
+def test_a_missing_or_broken_file_says_what_to_do(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "endpoints.json").write_text(text)
+    with pytest.raises(StackNotUp, match="run `userflow up`"):
+        Endpoints.read(tmp_path)
+
+
+def test_no_password_shows_when_endpoints_are_printed() -> None:
+    assert "pw" not in repr(SOME)
+    assert "pw" not in f"{SOME}"
+
+
+def test_a_connection_drops_to_its_role_and_keeps_other_options() -> None:
+    url = "postgresql://u:p%40ss@h:2/d?options=-c%20jit%3Doff"
+    parts = conninfo_to_dict(pipeline_conninfo(url))
+    assert parts["options"] == "-c jit=off -c role=userflow_pipeline"
+    assert parts["password"] == "p@ss"
+    assert conninfo_to_dict(conninfo_as("postgresql://h/d", "r"))["options"] == "-c role=r"
+
+
+def test_passwords_are_made_once(tmp_path: Path) -> None:
+    first = Credentials(tmp_path / "s" / "secrets.json").ensure(["redis"])
+    second = Credentials(tmp_path / "s" / "secrets.json").ensure(["redis", "postgres"])
+    assert second["redis"] == first["redis"]
+    assert len(second["postgres"]) >= 32
+    assert stat.S_IMODE((tmp_path / "s" / "secrets.json").stat().st_mode) == 0o600
