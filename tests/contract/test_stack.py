@@ -62,10 +62,12 @@ def userflow(home: str, *arguments: str, cwd: Path) -> subprocess.CompletedProce
 def place(new_home: Callable[[str], Path]) -> Iterator[Path]:
     """A folder with a second stack, whose home is relative and has a space and a letter like ü."""
     folder = new_home("my hömé").parent
-    done = userflow("my hömé", "up", "--json", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    yield folder
-    userflow("my hömé", "down", cwd=folder)
+    try:
+        done = userflow("my hömé", "up", "--json", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        yield folder
+    finally:
+        userflow("my hömé", "down", cwd=folder)
 
 
 def home_of(place: Path) -> Path:
