@@ -20,6 +20,7 @@ __all__ = ["CLIENTS", "KafkaPythonSink", "KafkaSink"]
 
 MESSAGE_BYTES = 8 << 20
 GIVE_UP_S = 30
+CONNECT_S = 10
 WAIT_S = 0.1
 # Long enough to fill batches, far below what a reader of the features could notice.
 LINGER_MS = 5
@@ -34,7 +35,7 @@ class KafkaSink:
     """confluent-kafka: batches, compresses and retries in its own threads."""
 
     def __init__(self, servers: str) -> None:
-        from confluent_kafka import Producer  # noqa: PLC0415 - only who sends to Kafka loads it
+        from confluent_kafka import KafkaException, Producer  # noqa: PLC0415 - loaded when used
 
         self.refused = 0
         self._failed = 0
@@ -58,6 +59,11 @@ class KafkaSink:
                 "log_level": 0,
             }
         )
+        try:
+            # Without this a wrong address would only show when the first record times out.
+            self._producer.list_topics(timeout=CONNECT_S)
+        except KafkaException as error:
+            raise _no_answer(servers, error.args[0].str()) from error
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
@@ -122,11 +128,12 @@ class KafkaPythonSink:
                 linger_ms=LINGER_MS,
                 batch_size=1 << 18,
                 max_request_size=MESSAGE_BYTES,
+                bootstrap_timeout_ms=int(CONNECT_S * 1000),
                 delivery_timeout_ms=GIVE_UP_S * 1000,
                 request_timeout_ms=GIVE_UP_S * 500,
             )
         except KafkaError as error:
-            raise DeliveryFailed(f"Kafka at {servers} does not answer: {error}.") from error
+            raise _no_answer(servers, str(error)) from error
 
     def send(self, batch: Sequence[Sent]) -> None:
         """Queue the batch; blocks while the buffer is full."""
@@ -155,6 +162,10 @@ class KafkaPythonSink:
                 self.flush()
         finally:
             self._producer.close(timeout=1)
+
+
+def _no_answer(servers: str, problem: str) -> DeliveryFailed:
+    return DeliveryFailed(f"Kafka at {servers} does not answer: {problem}.")
 
 
 def _not_delivered(count: int, first: str) -> DeliveryFailed:
