@@ -101,7 +101,7 @@ def test_devices_agree_with_platforms() -> None:
 
 def test_the_experiment_changes_how_many_leave() -> None:
     exits, ends = Counter(), Counter()
-    for reading in sessions("webtoon", rate=400):
+    for reading in sessions("webtoon", duration=100):
         last = reading[-1]
         ends[last["experiment_group"]] += last["event_type"] in ("complete", "exit")
         exits[last["experiment_group"]] += last["event_type"] == "exit"
