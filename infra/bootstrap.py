@@ -23,7 +23,7 @@ IVY, PINS = ROOT / "infra" / "ivy.xml", ROOT / "infra" / "jars.sha256"
 
 def key_of(files: list[Path]) -> str:
     """The hash of what a step is made from; the place counts, as scripts in a venv name it."""
-    digest = hashlib.sha256(f"{ROOT}\n{sys.version_info[:2]}\n".encode())
+    digest = hashlib.sha256(f"{ROOT}\n".encode())
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()
@@ -38,7 +38,8 @@ class Step:
 
     def is_done(self) -> bool:
         """Whether the stamp belongs to the files as they are now."""
-        return self.stamp.exists() and self.stamp.read_text() == self.key
+        has_python = PYTHON.exists()  # not when the Python that the venv links to was removed
+        return has_python and self.stamp.exists() and self.stamp.read_text() == self.key
 
     def run(self) -> None:
         """Run the commands, then stamp."""

@@ -120,6 +120,7 @@ def test_a_step_is_due_until_it_ran_with_the_files_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bootstrap, "VENV", tmp_path)
+    monkeypatch.setattr(bootstrap, "PYTHON", tmp_path / "lock")
     (tmp_path / "lock").write_text("a==1")
     step = bootstrap.Step("packages", "Installing", [tmp_path / "lock"], [["true"]])
     assert not step.is_done()
