@@ -20,6 +20,7 @@ __all__ = [
     "ColumnType",
     "arrow_schema",
     "arrow_type",
+    "column_of",
     "polars_schema",
     "polars_type",
     "spark_type",

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import polars as pl
 
+from features.columns import column_of, polars_schema, polars_type
 from features.contract import Contract, Field, FieldType
 from features.validation import (
     MAX_AGE,
@@ -43,7 +44,8 @@ UNCLEAN = r"[\\\x00-\x1f\x7f-\x{9f}]"
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """`events`: `event_schema` plus `row`; `rejects`: row, reason_code, reason. `row` is the index
-    of the value in the batch; every row stands in exactly one of the two."""
+    of the value in the batch; every row stands in exactly one of the two.
+    """
 
     events: pl.DataFrame
     rejects: pl.DataFrame
@@ -51,7 +53,7 @@ class Decoded:
 
 def event_schema(contract: Contract) -> dict[str, Any]:
     """The polars schema of decoded events, in the order of the stored columns."""
-    fields = {f.name: _polars_type(f) for f in contract.stored_fields}
+    fields = polars_schema(column_of(field) for field in contract.stored_fields)
     return {"event_id": pl.String, "event_at": UTC, **fields, "extra": EXTRA}
 
 
@@ -80,7 +82,8 @@ class Decoder:
     def _read(self, values: Iterable[bytes | None]) -> list[Any]:
         """One record for each value, None where the C decoder refuses."""
         decode = self._decoder.decode
-        remaining, records = iter(values), []
+        remaining = iter(values)
+        records: list[Any] = []
         add = records.append
         while True:
             try:
@@ -230,21 +233,5 @@ def _whole(bound: float | None) -> int | None:
     return None if bound is None else int(bound)
 
 
-def _raw_type(field: Field) -> Any:
-    return pl.String if field.type is FieldType.TIME else _polars_type(field)
-
-
-def _polars_type(field: Field) -> Any:
-    match field.type:
-        case FieldType.ID | FieldType.STRING:
-            return pl.String
-        case FieldType.DOUBLE:
-            return pl.Float64
-        case FieldType.LONG:
-            return pl.Int64
-        case FieldType.BOOLEAN:
-            return pl.Boolean
-        case FieldType.TIME:
-            return UTC
-        case FieldType.RECORDS:
-            return pl.List(pl.Struct({f.name: _polars_type(f) for f in field.items}))
+def _raw_type(field: Field) -> pl.DataType:
+    return pl.String() if field.type is FieldType.TIME else polars_type(column_of(field))

@@ -29,8 +29,7 @@ def parse_timestamp(value: object) -> int:
     `BadTimestamp`.
     """
     if isinstance(value, str):
-        text = value.strip()
-        return _from_number(float(text)) if NUMBER.fullmatch(text) else _from_text(text)
+        return _from_number(float(value)) if NUMBER.fullmatch(value) else _from_text(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadTimestamp(f"{type(value).__name__} is neither text nor number")
     return _from_number(value)

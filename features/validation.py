@@ -51,7 +51,8 @@ CONTAINERS = ("properties", "context")
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """`event` holds every field of the contract (null where absent), `event_id`, the event time in
-    microseconds as `event_at`, and `extra`: what the contract does not know, as text."""
+    microseconds as `event_at`, and `extra`: what the contract does not know, as text.
+    """
 
     event: Record
 
@@ -71,11 +72,11 @@ def validate(contract: Contract, raw: bytes | None, received_at_us: int) -> Acce
     try:
         document = _parse(raw)
         event = _fields(contract, document)
-        _check_time(event["event_at"] or received_at_us, received_at_us)
+        if event["event_at"] is None:
+            event["event_at"] = received_at_us
+        _check_time(event["event_at"], received_at_us)
     except _Refusal as refusal:
         return Rejected(*refusal.args)
-    if event["event_at"] is None:
-        event["event_at"] = received_at_us
     return Accepted(event)
 
 
@@ -87,10 +88,11 @@ def _refuse(code: str, reason: str) -> NoReturn:
 
 
 def _parse(raw: bytes | None) -> Record:
-    if raw is None or not raw.strip():
-        _refuse("not_json", "The value is empty; expected a JSON object.")
+    raw = raw or b""
     if len(raw) > MAX_BYTES:
         _refuse("too_large", f"The value has {len(raw):,} bytes; at most {MAX_BYTES:,} are taken.")
+    if not raw.strip():
+        _refuse("not_json", "The value is empty; expected a JSON object.")
     try:
         document = _loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -119,8 +121,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
 
 
 def _parse_int(text: str) -> int | float:
-    # int() refuses beyond 4,300 digits; what overflows a double is refused by the field's type.
-    return int(text) if len(text) < 400 else math.copysign(math.inf, -1 if text[0] == "-" else 1)
+    # int() refuses beyond 4,300 digits, and what overflows a double is no number of ours.
+    number = float(text)
+    return int(text) if math.isfinite(number) else number
 
 
 def _depth_exceeds(document: Any, limit: int) -> bool:
@@ -166,7 +169,8 @@ def _fields(contract: Contract, document: Record) -> Record:
 
 def _kind(contract: Contract, leaves: Record) -> Any:
     """The event type in its canonical spelling: it decides which fields are required."""
-    kind = _lookup(("event_type", "eventType", "properties.event_type"), leaves)[1]
+    names = [field for field in contract.fields if field.name == "event_type"]
+    kind = _lookup(names[0].paths, leaves)[1] if names else None
     if contract.value_aliases and isinstance(kind, str):
         return contract.value_aliases.get(kind, kind)
     return kind
@@ -217,7 +221,8 @@ def _check_storable(field: Field, micros: int) -> None:
 
 def derived_id(contract: Contract, event: Record) -> str:
     """A stable id of an event sent without one: a hash over its non-null fields, names sorted, so
-    that a resend, and a contract with new optional fields, give the same id."""
+    that a resend, and a contract with new optional fields, give the same id.
+    """
     sent = {k: v for k, v in event.items() if v is not None and k != "event_id"}
     text = json.dumps([contract.topic, sent], sort_keys=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=16).hexdigest()
@@ -262,7 +267,7 @@ def _read_id(field: Field, value: Any) -> str:
 def _read_string(field: Field, value: Any) -> str:
     if not isinstance(value, str):
         _wrong_type(field, value, "text")
-    if len(value) > MAX_STRING:
+    if len(value) > MAX_STRING and not (field.allowed or field.pattern):
         _refuse(
             "out_of_range",
             f"Field {field.name!r} has {len(value):,} characters; at most {MAX_STRING:,}.",
@@ -301,7 +306,8 @@ def _number(field: Field, value: Any) -> int | float:
         _wrong_type(field, value, "a number")
     if isinstance(value, float) and not math.isfinite(value):
         _wrong_type(field, value, "a finite number")
-    return value
+    number: int | float = value
+    return number
 
 
 def _check_range(field: Field, number: float) -> None:
@@ -320,6 +326,8 @@ def _read_boolean(field: Field, value: Any) -> bool:
 
 
 def _read_time(field: Field, value: Any) -> int:
+    if isinstance(value, str) and NUMBER.fullmatch(value) and not math.isfinite(float(value)):
+        _wrong_type(field, value, "a finite number")
     try:
         return parse_timestamp(value)
     except BadTimestamp as error:

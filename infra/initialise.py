@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from infra.dimensions import load_dimensions
 from infra.endpoints import Endpoints
 from infra.grants import create_roles, grant
 from infra.settings import Settings
@@ -61,6 +62,7 @@ def _apply_ddl(url: str, credentials: Credentials) -> int:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         for statement in statements:
             connection.execute(statement)
+        load_dimensions(connection)
         create_roles(connection, credentials)
         grant(connection, pii_columns())
     return len(statements)

@@ -43,9 +43,7 @@ def complete(event: Record) -> Record:
     items = event["items"]
     if items:
         prices = [i["unit_price"] for i in items]
-        amount = (
-            None if None in prices else sum(i["unit_price"] * i["quantity"] for i in items)
-        )
+        amount = None if None in prices else sum(i["unit_price"] * i["quantity"] for i in items)
     else:
         amount = None if event["price"] is None else event["price"] * event["quantity"]
     # Two finite factors may still overflow: then the amount is unknown, not infinite.

@@ -19,7 +19,13 @@ WEBTOON = Contract(
     fields=(
         Field(name="event_id", type=FieldType.ID, doc="Unique id of the event; derived if absent."),
         Field(name="user_id", type=FieldType.ID, required=True, doc="The reader.", pii=True),
-        Field(name="session_id", type=FieldType.ID, required=True, doc="One reading session."),
+        Field(
+            name="session_id",
+            type=FieldType.ID,
+            required=True,
+            aliases=("user_session",),
+            doc="One reading session.",
+        ),
         Field(name="episode_id", type=FieldType.ID, required=True, doc="The episode being read."),
         Field(
             name="event_type",

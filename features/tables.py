@@ -1,0 +1,81 @@
+"""The PostgreSQL tables, as DDL derived from the declarations; safe to run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from features.columns import Column, sql_type
+from features.views import VIEWS, FeatureView
+
+__all__ = ["ddl", "pii_columns"]
+
+DIMENSIONS = (
+    """CREATE TABLE IF NOT EXISTS dim.episodes (
+        episode_id text PRIMARY KEY, title text NOT NULL, genre text NOT NULL,
+        tags text[] NOT NULL, avg_rating double precision, published_at timestamptz)""",
+    """CREATE TABLE IF NOT EXISTS dim.products (
+        product_id text PRIMARY KEY, name text NOT NULL, category text NOT NULL,
+        brand text, price double precision)""",
+)
+OPERATIONS = (
+    # What a job has committed. `watermark` holds for the epoch after it, so that a retry of that
+    # epoch computes the same rows.
+    """CREATE TABLE IF NOT EXISTS ops.stream_epochs (
+        job text NOT NULL, checkpoint_id text NOT NULL, epoch bigint NOT NULL,
+        generation bigint NOT NULL, committed_at timestamptz NOT NULL,
+        watermark timestamptz, clock jsonb NOT NULL,
+        rows_in bigint NOT NULL, rows_out bigint NOT NULL,
+        accepted bigint NOT NULL, duplicates bigint NOT NULL, rejected bigint NOT NULL,
+        PRIMARY KEY (job, checkpoint_id, epoch))""",
+    """CREATE TABLE IF NOT EXISTS ops.dead_letters (
+        topic text NOT NULL, partition integer NOT NULL, "offset" bigint NOT NULL,
+        payload bytea, reason_code text NOT NULL, reason text NOT NULL,
+        contract_version integer NOT NULL, status text NOT NULL DEFAULT 'open',
+        created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL,
+        PRIMARY KEY (topic, partition, "offset"))""",
+    """CREATE INDEX IF NOT EXISTS dead_letters_open ON ops.dead_letters
+        (created_at) WHERE status = 'open'""",
+    """CREATE TABLE IF NOT EXISTS ops.alerts (
+        user_id text NOT NULL, event_id text NOT NULL, alert_type text NOT NULL,
+        severity text NOT NULL, reason text NOT NULL, value double precision,
+        threshold double precision, event_at timestamptz NOT NULL,
+        PRIMARY KEY (event_id, alert_type))""",
+    """CREATE TABLE IF NOT EXISTS ops.quality_log (
+        run_id text NOT NULL, run_at timestamptz NOT NULL, run_date date NOT NULL,
+        check_name text NOT NULL, checked bigint NOT NULL, failed bigint NOT NULL,
+        rate double precision, passed boolean NOT NULL, examples jsonb,
+        PRIMARY KEY (run_id, check_name))""",
+)
+
+
+def ddl() -> list[str]:
+    """Every statement, in the order they must run; the schemas exist already."""
+    online = [statement for view in VIEWS.values() for statement in _online_table(view)]
+    return [*DIMENSIONS, *OPERATIONS, *online]
+
+
+def pii_columns() -> dict[str, list[str]]:
+    """`schema.table` -> columns that hold personal data, for column-wise grants."""
+    found = {f"online.{v.name}": _pii(v.online_columns) for v in VIEWS.values()}
+    return {table: columns for table, columns in found.items() if columns}
+
+
+def _pii(columns: Iterable[Column]) -> list[str]:
+    return [column.name for column in columns if column.pii]
+
+
+def _online_table(view: FeatureView) -> list[str]:
+    columns = [_column(column) for column in view.online_columns]
+    body = ",\n        ".join([*columns, f"PRIMARY KEY ({', '.join(view.key)})"])
+    return [
+        # Rows are rewritten all the time; room on the page keeps such updates off the index.
+        f"CREATE TABLE IF NOT EXISTS online.{view.name} (\n        {body}) WITH (fillfactor = 70)",
+        *(
+            f"COMMENT ON COLUMN online.{view.name}.{column.name} IS $doc${column.doc}$doc$"
+            for column in view.columns
+        ),
+    ]
+
+
+def _column(column: Column) -> str:
+    return f"{column.name} {sql_type(column)}{'' if column.nullable else ' NOT NULL'}"

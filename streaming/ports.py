@@ -1,0 +1,94 @@
+"""What an epoch hands to the stores, and what a store must promise.
+
+One micro-batch is one epoch. PostgreSQL commits it first, in one transaction with the epoch's own
+row; the other stores follow and must take a repeated epoch without changing anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import polars as pl
+
+__all__ = ["Clock", "Epoch", "EpochStore", "Output", "Sink"]
+
+DEAD = {
+    "topic": pl.String,
+    "partition": pl.Int32,
+    "offset": pl.Int64,
+    "key": pl.Binary,
+    "payload": pl.Binary,
+    "reason_code": pl.String,
+    "reason": pl.String,
+    "contract_version": pl.Int32,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """How far a job has read: by `topic/partition`, the largest event time (microseconds) and the
+    next offset; and the watermark that follows from them, which holds for the next epoch.
+    """
+
+    watermark_us: int | None = None
+    event_times: Mapping[str, int] = field(default_factory=dict)
+    offsets: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """Identity of a micro-batch. `committed_at_us` is fixed by the first commit: a retry of the
+    epoch finds it in PostgreSQL and uses it everywhere.
+    """
+
+    job: str
+    checkpoint_id: str
+    number: int
+    generation: int
+    committed_at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What an epoch changes.
+
+    `rows`: view name -> changed rows (the view's columns, `event_at`, and `by_event`: whether an
+    event, and not only the passing of time, changed the row), one for each entity.
+    `events`: topic -> newly accepted events (`features.decoding.event_schema`, lineage).
+    `dead`: rejected events, schema `DEAD`.
+    """
+
+    rows: Mapping[str, pl.DataFrame]
+    events: Mapping[str, pl.DataFrame]
+    dead: pl.DataFrame
+    rows_in: int
+    duplicates: int
+
+
+class EpochStore(Protocol):
+    """The store that decides whether an epoch has happened: PostgreSQL."""
+
+    def last_clock(self, job: str, checkpoint_id: str) -> Clock | None:
+        """The clock after the newest committed epoch; None before the first."""
+
+    def commit(self, epoch: Epoch, output: Output, clock: Clock) -> tuple[Epoch, Output, Clock]:
+        """Write rows, dead letters and the epoch's row in one transaction.
+
+        Where the epoch is there already nothing is written, and what *it* wrote is returned, so
+        that the other sinks repeat exactly that.
+        """
+
+
+class Sink(Protocol):
+    """A store that follows; `write` of the same epoch twice has the effect of once."""
+
+    name: str
+
+    def write(self, epoch: Epoch, output: Output) -> None: ...
+
+    def close(self) -> None: ...
+
+
+Sinks = Sequence[Sink]
