@@ -27,6 +27,10 @@ OPERATIONS = (
         rows_in bigint NOT NULL, rows_out bigint NOT NULL,
         accepted bigint NOT NULL, duplicates bigint NOT NULL, rejected bigint NOT NULL,
         PRIMARY KEY (job, checkpoint_id, epoch))""",
+    # Written before an epoch runs: what the wall clock decided must not change on a retry.
+    """CREATE TABLE IF NOT EXISTS ops.stream_watermarks (
+        job text NOT NULL, checkpoint_id text NOT NULL, epoch bigint NOT NULL,
+        watermark timestamptz NOT NULL, PRIMARY KEY (job, checkpoint_id, epoch))""",
     """CREATE TABLE IF NOT EXISTS ops.dead_letters (
         topic text NOT NULL, partition integer NOT NULL, "offset" bigint NOT NULL,
         payload bytea, reason_code text NOT NULL, reason text NOT NULL,

@@ -14,7 +14,7 @@ __all__ = ["BadTimestamp", "parse_timestamp", "to_iso"]
 SECOND = 1_000_000
 MILLISECONDS_FROM = 1e11
 MILLISECONDS_UP_TO = 1e14
-EPOCH = datetime(1970, 1, 1)
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - compared with naive values only
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 

@@ -300,7 +300,7 @@ def _read_long(field: Field, value: Any) -> int:
 
 
 def _number(field: Field, value: Any) -> int | float:
-    if isinstance(value, str) and len(value) < 400 and NUMBER.fullmatch(value):
+    if isinstance(value, str) and len(value) <= MAX_STRING and NUMBER.fullmatch(value):
         value = json.loads(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         _wrong_type(field, value, "a number")

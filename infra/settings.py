@@ -73,6 +73,26 @@ class Settings(BaseSettings):
         default="INFO", description="What is logged"
     )
 
+    checkpoints: str = Field(
+        default="",
+        description="Root of Spark's checkpoints: a path or a URI; `checkpoints` below the home "
+        "when empty",
+    )
+    max_offsets_per_trigger: int = Field(
+        default=250_000, gt=0, description="Most Kafka records in one epoch of a job"
+    )
+    shuffle_partitions: int = Field(
+        default=2,
+        gt=0,
+        description="Tasks of the keyed step; fixed by a checkpoint's first epoch",
+    )
+    driver_memory: str = Field(default="2g", description="Heap of the Spark driver")
+
+    @property
+    def checkpoint_root(self) -> str:
+        """The checkpoints as given, or their place in the home."""
+        return self.checkpoints or str(self.home / "checkpoints")
+
     @property
     def lake_root(self) -> str:
         """The lake as given, or its place in the home."""

@@ -70,8 +70,13 @@ class Output:
 class EpochStore(Protocol):
     """The store that decides whether an epoch has happened: PostgreSQL."""
 
-    def last_clock(self, job: str, checkpoint_id: str) -> Clock | None:
-        """The clock after the newest committed epoch; None before the first."""
+    name: str
+
+    def clock_after(self, job: str, checkpoint_id: str, number: int) -> Clock | None:
+        """The clock that the committed epoch `number` left; None before the first."""
+
+    def pin_watermark(self, job: str, checkpoint_id: str, number: int, watermark_us: int) -> int:
+        """Fix the watermark of an epoch that is about to run; a retry gets the first one back."""
 
     def commit(self, epoch: Epoch, output: Output, clock: Clock) -> tuple[Epoch, Output, Clock]:
         """Write rows, dead letters and the epoch's row in one transaction.

@@ -1,0 +1,100 @@
+"""`userflow stream` and `userflow get`: run the jobs, look at what they wrote."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from infra.endpoints import Endpoints
+from infra.errors import UserflowError
+from infra.settings import load_settings
+
+__all__ = ["get", "stream"]
+
+
+@click.command()
+@click.option("--jobs", default="webtoon,commerce,sources", show_default=True, help="Which jobs.")
+@click.option("--available-now", is_flag=True, help="Process what is there, then end.")
+@click.option("--master", default="local[2]", show_default=True, help="Spark master.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def stream(*, jobs: str, available_now: bool, master: str, as_json: bool) -> None:
+    """Run streaming jobs: Kafka in, features in PostgreSQL, Redis and Delta.
+
+    Logs one line for each epoch. SIGTERM and Ctrl-C finish the epoch that runs and end; the next
+    start goes on where it ended.
+    """
+    settings = load_settings()
+    endpoints = Endpoints.read(settings.home)
+    chosen = _jobs(jobs)
+
+    from infra.logs import configure_logs  # noqa: PLC0415 - Spark's imports take seconds
+    from infra.streams import (  # noqa: PLC0415
+        all_stores,
+        run_jobs,
+        spark_session,
+        stop_on_signals,
+    )
+
+    configure_logs(settings.log_level)
+    with stop_on_signals() as stop, all_stores(endpoints) as stores:
+        spark = spark_session(settings, master)
+        try:
+            runners = run_jobs(
+                chosen,
+                spark=spark,
+                stores=stores,
+                endpoints=endpoints,
+                settings=settings,
+                stop=stop,
+                available_now=available_now,
+            )
+        finally:
+            spark.stop()
+    _print([runner.summary() for runner in runners], as_json=as_json)
+
+
+def _jobs(names: str) -> list:  # type: ignore[type-arg]
+    from features.errors import CoreError  # noqa: PLC0415
+    from streaming.jobs import job_named  # noqa: PLC0415
+
+    try:
+        return [job_named(name.strip()) for name in names.split(",")]
+    except CoreError as error:
+        raise click.BadParameter(str(error), param_hint="--jobs") from error
+
+
+def _print(summaries: list[dict[str, object]], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(summaries))
+        return
+    for summary in summaries:
+        click.echo("  ".join(f"{name}: {value}" for name, value in summary.items()))
+
+
+@click.command()
+@click.argument("view")
+@click.argument("id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def get(*, view: str, id: str, as_json: bool) -> None:  # noqa: A002 - the public name
+    """Show the online features of one entity; parts of a composite ID are joined with `|`."""
+    from features.errors import CoreError  # noqa: PLC0415
+    from infra.online import read_online  # noqa: PLC0415
+
+    settings = load_settings()
+    try:
+        found = read_online(Endpoints.read(settings.home), view, id)
+    except CoreError as error:
+        raise click.BadParameter(str(error)) from error
+    if found is None:
+        raise UserflowError(f"{view} has no row for {id!r}.")
+    if as_json:
+        click.echo(json.dumps(found, default=str, ensure_ascii=False))
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("feature", "value", title=f"{view} {id}")
+    for name, value in found.items():
+        table.add_row(name, "" if value is None else str(value))
+    Console().print(table)

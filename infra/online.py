@@ -1,0 +1,37 @@
+"""Reading one entity from the online store, as the recommender's role may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from features.errors import CoreError
+from features.views import view_named
+from infra.database import recommender_conninfo
+from infra.endpoints import Endpoints
+
+__all__ = ["read_online"]
+
+
+def read_online(endpoints: Endpoints, view_name: str, entity_id: str) -> dict[str, Any] | None:
+    """The newest row of an entity; None if there is none. Composite ids are joined with `|`."""
+    view = view_named(view_name)
+    # The last parts take no `|`: an id of ours may hold any character, so split from the right.
+    parts = entity_id.rsplit("|", len(view.key) - 1)
+    if len(parts) != len(view.key):
+        raise CoreError(f"An id of {view.name} has the form {'|'.join(view.key)}.")
+    query = sql.SQL("SELECT {} FROM online.{} WHERE {}").format(
+        sql.SQL(", ").join(
+            sql.Identifier(c.name) for c in view.online_columns if c.name not in _GUARD
+        ),
+        sql.Identifier(view.name),
+        sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(k)) for k in view.key),
+    )
+    with psycopg.connect(recommender_conninfo(endpoints.postgres), row_factory=dict_row) as reader:
+        return reader.execute(query, parts).fetchone()
+
+
+_GUARD = ("generation", "epoch")

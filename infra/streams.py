@@ -1,0 +1,128 @@
+"""Wiring of the streaming jobs: settings and endpoints become sessions, stores and plans."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import polars as pl
+import psycopg
+from pyspark.sql import SparkSession
+
+from features.dimensions import EPISODES, GenreOf, genre_lookup
+from infra.database import pipeline_conninfo
+from infra.endpoints import Endpoints
+from infra.jars import spark_jars
+from infra.settings import Settings
+from streaming.driver import Running, drain, run_until, waker
+from streaming.epochs import EpochRunner
+from streaming.jobs import Job
+from streaming.ports import EpochStore, Sink
+from streaming.query import Plan
+from streaming.session import SparkOptions, create_session
+from streaming.sinks.dead_letters import DeadLetterTopicSink
+from streaming.sinks.delta import DeltaSink
+from streaming.sinks.postgres import PostgresEpochStore
+from streaming.sinks.redis import RedisSink
+from streaming.source import end_offsets, read_kafka
+
+__all__ = ["Stores", "all_stores", "run_jobs", "spark_session", "stop_on_signals"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where epochs go: the store that decides, and those that follow."""
+
+    epochs: EpochStore
+    sinks: Sequence[Sink]
+
+
+def spark_session(settings: Settings, master: str) -> SparkSession:
+    scratch = settings.home / "spark"
+    scratch.mkdir(parents=True, exist_ok=True)
+    return create_session(
+        SparkOptions(
+            jars=spark_jars(),
+            master=master,
+            driver_memory=settings.driver_memory,
+            shuffle_partitions=settings.shuffle_partitions,
+            scratch=scratch,
+        )
+    )
+
+
+@contextmanager
+def all_stores(endpoints: Endpoints) -> Iterator[Stores]:
+    """PostgreSQL, Redis, Delta and the dead-letter topic; closed at the end."""
+    with ExitStack() as stack:
+        epochs = PostgresEpochStore(pipeline_conninfo(endpoints.postgres))
+        stack.callback(epochs.close)
+        sinks: list[Sink] = [
+            RedisSink(endpoints.redis),
+            DeltaSink(endpoints.lake),
+            DeadLetterTopicSink(endpoints.kafka),
+        ]
+        for sink in sinks:
+            stack.callback(sink.close)
+        yield Stores(epochs, sinks)
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    spark: SparkSession,
+    stores: Stores,
+    endpoints: Endpoints,
+    settings: Settings,
+    stop: threading.Event,
+    available_now: bool,
+) -> Sequence[EpochRunner]:
+    """Run jobs until `stop`, or, with `available_now`, until all that is there is processed."""
+    genre_of = load_genres(endpoints.postgres)
+    ends = end_offsets(endpoints.kafka)
+    running = []
+    for job in jobs:
+        runner = EpochRunner(
+            job,
+            store=stores.epochs,
+            sinks=stores.sinks,
+            end_offsets=ends,
+            genre_of=genre_of,
+            max_offsets=settings.max_offsets_per_trigger,
+            is_replay=available_now,
+        )
+        plan = Plan(
+            job=job,
+            records=read_kafka(
+                spark, endpoints.kafka, job.topics, settings.max_offsets_per_trigger
+            ),
+            run_epoch=runner,
+            checkpoint=f"{settings.checkpoint_root}/{job.name}",
+        )
+        running.append(Running(plan, runner))
+    process = drain if available_now else run_until
+    process(stop, running, waker(endpoints.kafka))
+    return [one.runner for one in running]
+
+
+def load_genres(url: str) -> GenreOf:
+    """The genre of every known episode, as of now."""
+    with psycopg.connect(pipeline_conninfo(url)) as connection:
+        rows = connection.execute("SELECT episode_id, genre FROM dim.episodes").fetchall()
+    return genre_lookup(pl.DataFrame(rows, schema=EPISODES, orient="row"))
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set, for as long as the block runs."""
+    stop = threading.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: stop.set()) for number in signals]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,143 @@
+"""Kafka records to packed columns: validate, and sort into buckets, before the shuffle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+
+import polars as pl
+import pyarrow as pa
+
+from features.contracts import CONTRACTS
+from features.decoding import Decoder
+from features.timestamps import BadTimestamp, parse_timestamp
+from streaming.packing import BUCKETS, bucket_of, to_blob
+from streaming.ports import DEAD
+from streaming.task import watermark_of_task
+
+__all__ = ["READ", "decode_stage"]
+
+READ = {
+    "partition": pl.String,
+    "records": pl.Int64,
+    "next_offset": pl.Int64,
+    "max_event_at": pl.Int64,
+}
+# What a bucket passes on untouched: its place does not matter.
+PASSED = 0
+Packed = tuple[int, str, bytes]
+
+
+def decode_stage(
+    key_of: Mapping[str, str], lifetime_us: int
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """The function for `mapInArrow`: record batches of Kafka records to packed rows.
+
+    Events older than the watermark by `lifetime_us` may turn out to be late: they carry their
+    original bytes along, so that a dead letter can keep them.
+    """
+
+    def decode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        watermark = watermark_of_task()
+        at_risk_before = None if watermark is None else watermark - lifetime_us
+        awake = False
+        for batch in batches:
+            records = pl.DataFrame(batch)
+            packed = [] if awake else [(bucket, "wake", b"") for bucket in range(BUCKETS)]
+            awake = True
+            for (topic,), part in records.partition_by("topic", as_dict=True).items():
+                if topic in key_of:
+                    packed += _decode(str(topic), key_of[str(topic)], part, at_risk_before)
+            yield _rows(packed)
+
+    return decode
+
+
+@cache  # compiled once in the life of a Python worker
+def _decoder(topic: str) -> Decoder:
+    return Decoder(CONTRACTS[topic])
+
+
+def _decode(
+    topic: str, key: str, records: pl.DataFrame, at_risk_before: int | None
+) -> Iterator[Packed]:
+    received = _received_at(records)
+    decoded = _decoder(topic).decode(records["value"].to_list(), received)
+    lineage = records.select(
+        kafka_partition="partition", kafka_offset="offset", received_at=received, raw="value"
+    )
+    rows = decoded.events["row"]
+    events = decoded.events.drop("row").with_columns(
+        lineage[rows] if len(rows) < lineage.height else lineage
+    )
+    events = events.with_columns(pl.col("event_at").dt.timestamp("us"), raw=_raw(at_risk_before))
+    yield PASSED, "read", to_blob(_read(topic, records, events))
+    if decoded.rejects.height:
+        yield PASSED, "dead", to_blob(_dead(topic, records, decoded.rejects))
+    if events.height:
+        buckets = events.with_columns(bucket=bucket_of(events[key])).partition_by(
+            "bucket", as_dict=True, include_key=False
+        )
+        for (bucket,), part in buckets.items():
+            yield int(str(bucket)), topic, to_blob(part)
+
+
+def _received_at(records: pl.DataFrame) -> pl.Series:
+    """The time each record reached us: its header, else the broker's append time."""
+    appended = records["timestamp"].dt.timestamp("us")
+    headers = records["received_at"]
+    if headers.null_count() == len(headers):
+        return appended
+    return pl.Series(
+        [_parsed(h, a) for h, a in zip(headers.to_list(), appended.to_list(), strict=True)],
+        dtype=pl.Int64,
+    )
+
+
+def _parsed(header: str | None, appended: int) -> int:
+    if header is None:
+        return appended
+    try:
+        return parse_timestamp(header)
+    except BadTimestamp:
+        return appended
+
+
+def _raw(at_risk_before: int | None) -> pl.Expr:
+    nothing = pl.lit(None, pl.Binary)
+    if at_risk_before is None:
+        return nothing
+    return pl.when(pl.col("event_at") < at_risk_before).then("raw").otherwise(nothing)
+
+
+def _read(topic: str, records: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    newest = events.group_by(partition="kafka_partition").agg(max_event_at=pl.col("event_at").max())
+    return (
+        records.group_by("partition")
+        .agg(records=pl.len().cast(pl.Int64), next_offset=pl.col("offset").max() + 1)
+        .join(newest, on="partition", how="left")
+        .with_columns(partition=pl.format("{}/{}", pl.lit(topic), "partition"))
+        .select(*READ)
+    )
+
+
+def _dead(topic: str, records: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFrame:
+    lost = records[rejects["row"]].with_columns(rejects["reason_code"], rejects["reason"])
+    return lost.select(
+        "topic",
+        "partition",
+        "offset",
+        "key",
+        payload="value",
+        reason_code="reason_code",
+        reason="reason",
+        contract_version=pl.lit(CONTRACTS[topic].version, pl.Int32),
+    ).select(pl.col(name).cast(dtype) for name, dtype in DEAD.items())
+
+
+def _rows(packed: list[Packed]) -> pa.RecordBatch:
+    buckets, kinds, blobs = zip(*packed, strict=True) if packed else ((), (), ())
+    return pa.RecordBatch.from_arrays(
+        [pa.array(buckets, pa.int32()), pa.array(kinds, pa.string()), pa.array(blobs, pa.binary())],
+        names=["bucket", "kind", "blob"],
+    )

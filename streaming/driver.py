@@ -1,0 +1,96 @@
+"""The driver process: runs jobs, wakes idle ones when something is due, stops cleanly."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from confluent_kafka import Producer
+from pyspark.sql.streaming import StreamingQuery
+
+from features.topics import TICKS
+from streaming.epochs import EpochRunner
+from streaming.query import Plan
+from streaming.watermark import when_idle
+
+__all__ = ["Running", "Waker", "drain", "run_until", "waker"]
+
+Waker = Callable[[], None]
+LOOK_EVERY_S = 0.25
+FINISH_S = 60.0
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A plan with the runner that its query calls."""
+
+    plan: Plan
+    runner: EpochRunner
+
+
+def waker(brokers: str) -> Waker:
+    """Sends an empty record that makes Spark run a batch: time has passed, no event has come."""
+    producer = Producer({"bootstrap.servers": brokers, "acks": "all"})
+
+    def wake() -> None:
+        producer.produce(TICKS, value=b"")
+        producer.flush(10)
+
+    return wake
+
+
+def run_until(stop: threading.Event, jobs: Sequence[Running], wake: Waker) -> None:
+    """Run the jobs until `stop`; a failed query ends the others and raises."""
+    queries = [running.plan.start() for running in jobs]
+    log.info("started", jobs=[running.plan.job.name for running in jobs])
+    try:
+        while not stop.wait(LOOK_EVERY_S):
+            if failed := next((q for q in queries if not q.isActive), None):
+                failed.awaitTermination()
+                raise RuntimeError(f"The query {failed.name} ended by itself.")
+            if any(_is_due(running.runner) for running in jobs):
+                wake()
+                stop.wait(1)
+    finally:
+        for query, running in zip(queries, jobs, strict=True):
+            _stop(query, running.runner)
+        log.info("stopped", jobs=[running.plan.job.name for running in jobs])
+
+
+def drain(stop: threading.Event, jobs: Sequence[Running], wake: Waker) -> None:
+    """Process what is there, then let the final watermark pass, so that what is due closes."""
+    for running in jobs:
+        _drain(stop, running)
+        clock, due = running.runner.clock, running.runner.next_due_us
+        at = None if clock is None else clock.watermark_us
+        if not stop.is_set() and at is not None and due is not None and due < at:
+            wake()
+            _drain(stop, running)
+
+
+def _drain(stop: threading.Event, running: Running) -> None:
+    query = running.plan.drain()
+    while query.isActive and not stop.is_set():
+        query.awaitTermination(1)
+    if stop.is_set():
+        _stop(query, running.runner)
+    else:
+        query.awaitTermination()  # raises what the query failed of
+
+
+def _is_due(runner: EpochRunner) -> bool:
+    clock, due, drained = runner.clock, runner.next_due_us, runner.drained_at_us
+    if clock is None or clock.watermark_us is None or due is None or drained is None:
+        return False
+    return due < when_idle(clock.watermark_us, drained, time.time_ns() // 1000)
+
+
+def _stop(query: StreamingQuery, runner: EpochRunner) -> None:
+    """Between epochs: a batch that has begun is finished, so that nothing is done twice."""
+    if runner.busy.acquire(timeout=FINISH_S):
+        runner.busy.release()
+    query.stop()

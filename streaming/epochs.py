@@ -1,0 +1,240 @@
+"""One micro-batch, one epoch: run it, commit it, let the other stores follow, say so.
+
+The order is the proof: the watermark is fixed before any task runs, PostgreSQL decides whether the
+epoch has happened, and what PostgreSQL holds is what the other stores get. A crash anywhere leads
+to the same epoch with the same rows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+import structlog
+from pyspark.sql import DataFrame
+
+from features.dimensions import GenreOf
+from features.timestamps import to_iso
+from features.views import VIEWS
+from streaming.jobs import Job
+from streaming.packing import gather
+from streaming.ports import DEAD, Clock, Epoch, EpochStore, Output, Sinks
+from streaming.source import EndOffsets
+from streaming.task import tell_tasks
+from streaming.watermark import advance, when_idle
+
+__all__ = ["EpochRunner", "Totals"]
+
+QUERY_ID = "sql.streaming.queryId"
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a run has done so far."""
+
+    epochs: int = 0
+    events: int = 0
+    rows: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    latencies_ms: list[float] = field(default_factory=list)
+
+
+class EpochRunner:
+    """The `foreachBatch` of a job. One thread runs it; others read `drained_at_us` and so on."""
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        store: EpochStore,
+        sinks: Sinks,
+        end_offsets: EndOffsets,
+        genre_of: GenreOf,
+        max_offsets: int,
+        is_replay: bool,
+        generation: int = 1,
+    ) -> None:
+        self.job = job
+        self.store = store
+        self.sinks = sinks
+        self.end_offsets = end_offsets
+        self.genre_of = genre_of
+        self.max_offsets = max_offsets
+        self.is_replay = is_replay
+        self.generation = generation
+        self.clock: Clock | None = None
+        self.next_due_us: int | None = None
+        self.drained_at_us: int | None = None
+        self.totals = Totals()
+        self.busy = threading.Lock()
+
+    def __call__(self, batch: DataFrame, number: int) -> None:
+        """Run one epoch; raising leaves it to be run again."""
+        with self.busy:
+            self._run(batch, number)
+
+    def summary(self) -> dict[str, object]:
+        """What this run has done, for people and programs."""
+        totals = self.totals
+        return {
+            "job": self.job.name,
+            "epochs": totals.epochs,
+            "events": totals.events,
+            "accepted": totals.accepted,
+            "duplicates": totals.duplicates,
+            "rejected": totals.rejected,
+            "feature_rows": totals.rows,
+        }
+
+    def _run(self, batch: DataFrame, number: int) -> None:
+        started = time.perf_counter()
+        context = batch.sparkSession.sparkContext
+        checkpoint_id = str(context.getLocalProperty(QUERY_ID))
+        before = self._clock_before(checkpoint_id, number)
+        watermark = self._watermark(before, checkpoint_id, number)
+        tell_tasks(context, watermark)
+        frames = gather(batch.toArrow())
+        processed = time.perf_counter()
+
+        read = _read(frames.get("read"))
+        rows_in = _records(frames.get("read"))
+        ends = self.end_offsets(self.job.topics) if rows_in >= self.max_offsets else None
+        after = advance(_with_watermark(before, watermark), read, ends)
+        epoch = Epoch(
+            job=self.job.name,
+            checkpoint_id=checkpoint_id,
+            number=number,
+            generation=self.generation,
+            committed_at_us=_now_us(),
+        )
+        output = self._output(frames, rows_in)
+        epoch, output, after = self.store.commit(epoch, output, after)
+        stages = {"process": processed - started, self.store.name: time.perf_counter() - processed}
+        for sink in self.sinks:
+            begun = time.perf_counter()
+            sink.write(epoch, output)
+            stages[sink.name] = time.perf_counter() - begun
+        self.clock = after
+        self._note(frames, output, is_drained=ends is None or not _unread(after, ends))
+        self._log(epoch, output, after, stages, time.perf_counter() - started)
+
+    def _clock_before(self, checkpoint_id: str, number: int) -> Clock:
+        if self.clock is None:
+            found = self.store.clock_after(self.job.name, checkpoint_id, number - 1)
+            self.clock = found or Clock()
+        return self.clock
+
+    def _watermark(self, before: Clock, checkpoint_id: str, number: int) -> int | None:
+        """The epoch's watermark. What the wall clock decides is pinned, for the retry."""
+        if before.watermark_us is None:
+            return None
+        wanted = before.watermark_us
+        if not self.is_replay and self.drained_at_us is not None:
+            wanted = when_idle(wanted, self.drained_at_us, _now_us())
+        return self.store.pin_watermark(self.job.name, checkpoint_id, number, wanted)
+
+    def _output(self, frames: Mapping[str, pl.DataFrame], rows_in: int) -> Output:
+        stats = frames.get("stats")
+        rows = {name: self._rows(name, frames.get(f"rows:{name}")) for name in self.job.views}
+        return Output(
+            rows={name: frame for name, frame in rows.items() if frame is not None},
+            events={
+                kind.removeprefix("events:"): _with_times(frame, "event_at", "received_at")
+                for kind, frame in frames.items()
+                if kind.startswith("events:")
+            },
+            dead=frames.get("dead", pl.DataFrame(schema=DEAD)),
+            rows_in=rows_in,
+            duplicates=0 if stats is None else int(stats["duplicates"].sum()),
+        )
+
+    def _rows(self, view: str, rows: pl.DataFrame | None) -> pl.DataFrame | None:
+        if rows is None:
+            return None
+        rows = self.genre_of(rows).with_columns(event_at="ended_at")
+        rows = _with_times(rows, "started_at", "ended_at", "event_at")
+        return rows.select(*(c.name for c in VIEWS[view].columns), "event_at", "by_event")
+
+    def _note(
+        self, frames: Mapping[str, pl.DataFrame], output: Output, *, is_drained: bool
+    ) -> None:
+        stats = frames.get("stats")
+        self.next_due_us = None if stats is None else stats["next_due"].min()  # type: ignore[assignment]
+        if not is_drained:
+            self.drained_at_us = None
+        elif output.rows_in or self.drained_at_us is None:
+            self.drained_at_us = _now_us()
+        now = _now_us()
+        for events in output.events.values():
+            ages = (now - events["received_at"].dt.timestamp("us")) / 1000
+            self.totals.latencies_ms += ages.to_list()[:: max(1, len(ages) // 200)]
+
+    def _log(
+        self, epoch: Epoch, output: Output, clock: Clock, stages: dict[str, float], took: float
+    ) -> None:
+        accepted = sum(frame.height for frame in output.events.values())
+        changed = sum(frame.height for frame in output.rows.values())
+        totals = self.totals
+        totals.epochs += 1
+        totals.events += output.rows_in
+        totals.rows += changed
+        totals.accepted += accepted
+        totals.duplicates += output.duplicates
+        totals.rejected += output.dead.height
+        log.info(
+            "epoch",
+            job=self.job.name,
+            epoch=epoch.number,
+            rows_in=output.rows_in,
+            accepted=accepted,
+            duplicates=output.duplicates,
+            rejected=dict(output.dead["reason_code"].value_counts().rows()),
+            rows_out=changed,
+            seconds=round(took, 3),
+            stages={name: round(seconds, 3) for name, seconds in stages.items()},
+            watermark=_iso(clock.watermark_us),
+        )
+
+
+def _read(frame: pl.DataFrame | None) -> Clock:
+    """What the tasks of an epoch have read, by partition."""
+    if frame is None:
+        return Clock()
+    by_partition = frame.group_by("partition").agg(
+        pl.col("next_offset").max(), pl.col("max_event_at").max()
+    )
+    rows = by_partition.sort("partition").rows()
+    return Clock(
+        event_times={partition: at for partition, _, at in rows if at is not None},
+        offsets={partition: offset for partition, offset, _ in rows},
+    )
+
+
+def _records(frame: pl.DataFrame | None) -> int:
+    return 0 if frame is None else int(frame["records"].sum())
+
+
+def _with_watermark(clock: Clock, watermark_us: int | None) -> Clock:
+    return Clock(watermark_us=watermark_us, event_times=clock.event_times, offsets=clock.offsets)
+
+
+def _unread(clock: Clock, ends: Mapping[str, int]) -> bool:
+    return any(clock.offsets.get(partition, 0) < end for partition, end in ends.items())
+
+
+def _with_times(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    return frame.with_columns(pl.col(columns).cast(pl.Datetime("us", "UTC")))
+
+
+def _iso(micros: int | None) -> str | None:
+    return None if micros is None else to_iso(micros)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,62 @@
+"""The jobs: which topics one query reads and which views it keeps.
+
+A topic without a view is still validated, de-duplicated and archived: that needs no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from features.contracts import CONTRACTS
+from features.contracts.sources import SOURCES
+from features.errors import UnknownName
+from features.views import VIEWS
+
+__all__ = ["JOBS", "Job", "job_named"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """`key_of`: topic -> the field its keyed state is bucketed by."""
+
+    name: str
+    key_of: Mapping[str, str]
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The input topics."""
+        return tuple(self.key_of)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The feature views that this job keeps."""
+        return tuple(view.name for view in VIEWS.values() if view.topic in self.key_of)
+
+
+def _job(name: str, *topics: str) -> Job:
+    # Without a view only copies matter, and those share their id.
+    keys = {view.topic: view.key[0] for view in VIEWS.values()}
+    return Job(name=name, key_of={topic: keys.get(topic, "event_id") for topic in topics})
+
+
+JOBS: Mapping[str, Job] = MappingProxyType(
+    {
+        job.name: job
+        for job in (
+            _job("webtoon", "webtoon_user_events"),
+            _job("commerce", "user-events"),
+            _job("sources", *(contract.topic for contract in SOURCES)),
+        )
+    }
+)
+assert {topic for job in JOBS.values() for topic in job.topics} == set(CONTRACTS)  # noqa: S101
+
+
+def job_named(name: str) -> Job:
+    """The job of that name; raises `UnknownName` with the nearest names."""
+    try:
+        return JOBS[name]
+    except KeyError:
+        raise UnknownName("job", name, JOBS) from None

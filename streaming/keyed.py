@@ -1,0 +1,176 @@
+"""Keyed state: what is remembered of every session, on Spark's RocksDB state store.
+
+Spark's grouping key is a bucket of session ids, and its state holds the sessions of the bucket as
+columns: a session is still found by its id alone, but Python is entered once for each bucket.
+Remembered event ids lie in slots of event time, so that a batch reads and writes only the slots
+that its events fall into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+import polars as pl
+from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
+
+from features import sessions
+from features.contracts import CONTRACTS
+from features.dedup import SEEN, Sifted, sift
+from streaming.packing import concat, from_blob, to_blob
+from streaming.ports import DEAD
+from streaming.task import watermark_of_task
+from streaming.watermark import HORIZON_US
+
+__all__ = ["OUTPUT", "KeyedState"]
+
+OUTPUT = "kind string, blob binary"
+STATS = {
+    "duplicates": pl.Int64,
+    "late": pl.Int64,
+    "next_due": pl.Int64,
+    "live_keys": pl.Int64,
+}
+SLOT_US = 30 * 1_000_000
+BEGINNING = -(1 << 62)
+Packed = tuple[str, bytes]
+
+
+class KeyedState(StatefulProcessor):
+    """The processor of one bucket: sift copies, keep the views, let time pass."""
+
+    def __init__(self, session_topic: str | None) -> None:
+        self.session_topic = session_topic
+
+    def init(self, handle: StatefulProcessorHandle) -> None:
+        """Declare the state: it lives as long as the checkpoint."""
+        self._visits = handle.getValueState("visits", "blob binary")
+        self._seen = handle.getMapState("seen", "slot long", "blob binary")
+        self._meta = handle.getValueState("meta", "next_due long, oldest_slot long, live_keys long")
+
+    def handleInputRows(  # noqa: N802 - Spark's name
+        self,
+        key: Any,
+        rows: Iterator[pd.DataFrame],
+        timerValues: Any,  # noqa: N803
+    ) -> Iterator[pd.DataFrame]:
+        """Merge what one batch brought for this bucket; put out what changed."""
+        del key, timerValues
+        packed = [pair for part in rows for pair in zip(part["kind"], part["blob"], strict=True)]
+        kinds = {"read", "dead"}
+        passed = [(kind, bytes(blob)) for kind, blob in packed if kind in kinds]
+        events: dict[str, list[bytes]] = {}
+        for kind, blob in packed:
+            if kind not in kinds and kind != "wake":
+                events.setdefault(kind, []).append(blob)
+        put_out = passed + self._step(events, watermark_of_task())
+        yield pd.DataFrame(put_out, columns=["kind", "blob"])
+
+    def close(self) -> None:
+        """Nothing is held outside the state."""
+
+    def _step(self, blobs: dict[str, list[bytes]], watermark: int | None) -> list[Packed]:
+        now = BEGINNING if watermark is None else watermark
+        meta = self._meta.get()
+        next_due, oldest, live = meta if meta is not None else (None, None, 0)
+        put_out: list[Packed] = []
+        duplicates = late_count = 0
+        fresh_sessions = None
+        touched: list[int] = []
+        for topic, parts in blobs.items():
+            sifted, slots = self._sift(concat(map(from_blob, parts)), now)
+            touched += slots
+            duplicates += sifted.duplicates
+            late, accepted = sifted.late, sifted.fresh
+            if topic == self.session_topic:
+                fresh_sessions = accepted
+            else:
+                put_out += _accepted(topic, accepted)
+            if late.height:
+                late_count += late.height
+                put_out.append(("dead", to_blob(_late(topic, late, "dedup horizon"))))
+        due = next_due is not None and next_due < now
+        if fresh_sessions is not None or due:
+            changed, next_due, live, refused = self._sessions(fresh_sessions, now)
+            put_out += changed
+            late_count += refused
+        oldest = self._forget(oldest, touched, now)
+        self._meta.update((next_due, oldest, live))
+        stats = pl.DataFrame([(duplicates, late_count, next_due, live)], STATS, orient="row")
+        return [*put_out, ("stats", to_blob(stats))]
+
+    def _sessions(
+        self, fresh: pl.DataFrame | None, now: int
+    ) -> tuple[list[Packed], int | None, int, int]:
+        """Time passes first, then the events: an event never meets a visit that is over."""
+        stored = self._visits.get()
+        visits = pl.DataFrame(schema=sessions.VISIT) if stored is None else from_blob(stored[0])
+        visits, closed = sessions.advance(visits, now)
+        rows = [closed.with_columns(by_event=pl.lit(value=False))]
+        put_out: list[Packed] = []
+        refused = 0
+        if fresh is not None:
+            step = sessions.step(visits, fresh, now)
+            visits = step.visits
+            rows.append(step.rows.with_columns(by_event=pl.lit(value=True)))
+            refused = step.late.height
+            topic = str(self.session_topic)
+            if refused:
+                fresh = fresh.join(step.late, on="event_id", how="anti")
+                put_out.append(("dead", to_blob(_late(topic, step.late, "session"))))
+            put_out += _accepted(topic, fresh)
+        changed = pl.concat(rows).unique(sessions.KEY, keep="last")
+        if changed.height:
+            put_out.append(("rows:session_features", to_blob(changed)))
+        self._visits.update((to_blob(visits),))
+        return put_out, sessions.next_due(visits), visits.height, refused
+
+    def _sift(self, events: pl.DataFrame, now: int) -> tuple[Sifted, list[int]]:
+        """Slot by slot: a copy has the event time of its original, so it falls into its slot."""
+        slots = events.with_columns(slot=pl.col("event_at") // SLOT_US).partition_by(
+            "slot", as_dict=True, include_key=False
+        )
+        parts = []
+        for (slot,), part in slots.items():
+            stored = self._seen.getValue((slot,)) if self._seen.containsKey((slot,)) else None
+            seen = pl.DataFrame(schema=SEEN) if stored is None else from_blob(stored[0])
+            sifted = sift(seen, part, now - HORIZON_US)
+            parts.append(sifted)
+            if sifted.fresh.height:
+                seen = pl.concat([seen, sifted.fresh.select(*SEEN)])
+                self._seen.updateValue((slot,), (to_blob(seen),))
+        return Sifted(
+            pl.concat([part.fresh for part in parts]),
+            pl.concat([part.late for part in parts]),
+            sum(part.duplicates for part in parts),
+        ), [int(str(slot)) for (slot,) in slots]
+
+    def _forget(self, oldest: int | None, touched: list[int], now: int) -> int | None:
+        """Drop the slots that lie wholly behind the horizon; returns the oldest slot kept."""
+        oldest = min([*touched, *([] if oldest is None else [oldest])], default=None)
+        keep_from = (now - HORIZON_US) // SLOT_US
+        if oldest is None or oldest >= keep_from:
+            return oldest
+        slots = sorted(slot for (slot,) in self._seen.keys())  # noqa: SIM118 - a map state
+        for slot in slots:
+            if slot < keep_from:
+                self._seen.removeKey((slot,))
+        return next((slot for slot in slots if slot >= keep_from), None)
+
+
+def _accepted(topic: str, events: pl.DataFrame) -> list[Packed]:
+    return [(f"events:{topic}", to_blob(events.drop("raw")))] if events.height else []
+
+
+def _late(topic: str, events: pl.DataFrame, what: str) -> pl.DataFrame:
+    return events.select(
+        topic=pl.lit(topic),
+        partition="kafka_partition",
+        offset="kafka_offset",
+        key=pl.lit(None, pl.Binary),
+        payload="raw",
+        reason_code=pl.lit("late"),
+        reason=pl.lit(f"The watermark has passed the event time and its {what}."),
+        contract_version=pl.lit(CONTRACTS[topic].version, pl.Int32),
+    ).select(pl.col(name).cast(dtype) for name, dtype in DEAD.items())

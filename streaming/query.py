@@ -1,0 +1,60 @@
+"""The plan of a job: Kafka -> decode -> shuffle by bucket -> keyed state -> epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming import DataStreamWriter, StreamingQuery
+
+from features.sessions import GAP_US
+from features.views import VIEWS
+from streaming.decode_stage import decode_stage
+from streaming.jobs import Job
+from streaming.keyed import OUTPUT, KeyedState
+from streaming.packing import PACKED
+
+__all__ = ["Plan", "transform"]
+
+# No accepted event is behind the watermark by less than this and yet late.
+LIFETIME_US = GAP_US
+
+
+def transform(records: DataFrame, job: Job) -> DataFrame:
+    """Kafka records to what they change, packed; the same for a stream and for a replay."""
+    sessions = next((VIEWS[view].topic for view in job.views), None)
+    packed = records.mapInArrow(decode_stage(job.key_of, LIFETIME_US), PACKED)
+    return packed.groupBy("bucket").transformWithStateInPandas(
+        statefulProcessor=KeyedState(sessions),
+        outputStructType=OUTPUT,
+        outputMode="Update",
+        timeMode="None",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A job's query, ready to start and to start again."""
+
+    job: Job
+    records: DataFrame
+    run_epoch: Callable[[DataFrame, int], None]
+    checkpoint: str
+
+    def start(self) -> StreamingQuery:
+        """Run until stopped; a batch begins as soon as something is there."""
+        return self._writer().start()
+
+    def drain(self) -> StreamingQuery:
+        """Run until what is there now has been read."""
+        return self._writer().trigger(availableNow=True).start()
+
+    def _writer(self) -> DataStreamWriter:
+        return (
+            transform(self.records, self.job)
+            .writeStream.queryName(self.job.name)
+            .outputMode("update")
+            .option("checkpointLocation", self.checkpoint)
+            .foreachBatch(self.run_epoch)
+        )

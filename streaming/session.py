@@ -1,0 +1,81 @@
+"""The Spark session: one place for every setting, each with its reason."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+__all__ = ["SparkOptions", "create_session"]
+
+STREAMING = "org.apache.spark.sql.execution.streaming"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparkOptions:
+    """What differs between a laptop and a cluster."""
+
+    jars: Iterable[Path]
+    master: str = "local[2]"
+    driver_memory: str = "2g"
+    shuffle_partitions: int = 2
+    scratch: Path = Path("/tmp")  # noqa: S108 - Spark's own default
+
+
+def create_session(options: SparkOptions) -> SparkSession:
+    """Start Spark, or find the one that runs in this process."""
+    # Workers must find the same python and packages; another one on PATH would be picked else.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.Builder().master(options.master).appName("userflow")
+    for key, value in {**_fixed(), **_chosen(options)}.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def _chosen(options: SparkOptions) -> dict[str, str]:
+    jars = [str(jar) for jar in options.jars]
+    return {
+        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.executor.extraClassPath": os.pathsep.join(jars),
+        "spark.driver.memory": options.driver_memory,
+        "spark.local.dir": str(options.scratch),
+        "spark.sql.warehouse.dir": str(options.scratch / "warehouse"),
+        # Fixed by the first batch of a checkpoint.
+        "spark.sql.shuffle.partitions": str(options.shuffle_partitions),
+    }
+
+
+def _fixed() -> dict[str, str]:
+    return {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.driver.maxResultSize": "0",  # an epoch's packed rows come to the driver
+        # A worker is one of several processes: each takes one core.
+        "spark.executorEnv.POLARS_MAX_THREADS": "1",
+        "spark.executorEnv.OMP_NUM_THREADS": "1",
+        # One Arrow batch for each task: packing pays by the batch.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+        # An exchange of a few packed rows has nothing that adaptive execution could adapt.
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.streaming.stateStore.providerClass": (
+            f"{STREAMING}.state.RocksDBStateStoreProvider"
+        ),
+        "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+        # Counting rows reads before each write.
+        "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "false",
+        # Hadoop's local file system forks a shell for permissions, dozens of times a batch.
+        "spark.sql.streaming.checkpointFileManagerClass": (
+            f"{STREAMING}.checkpointing.FileSystemBasedCheckpointFileManager"
+        ),
+        "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
+        "spark.sql.streaming.minBatchesToRetain": "20",
+    }
