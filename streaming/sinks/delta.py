@@ -1,0 +1,130 @@
+"""The lake: accepted events and the log of feature changes, appended with delta-rs.
+
+Every append carries the application's id and the epoch's number in its commit, so a table knows
+which epochs it holds and a repeated one is skipped. An empty frame makes no commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+
+from features.columns import polars_type
+from features.contract import Contract
+from features.contracts import CONTRACTS
+from features.views import VIEWS, FeatureView
+from streaming.ports import Epoch, Output
+from streaming.sinks.lake_tables import LakeTable, archive_of, log_of, nullable_schema
+
+__all__ = ["DeltaSink"]
+
+UTC = pl.Datetime("us", "UTC")
+# delta-rs writes the checkpoint itself: at versions 99, 199 and so on.
+CONFIGURATION = {"delta.checkpointInterval": "100", "delta.appendOnly": "true"}
+
+
+class DeltaSink:
+    """`lake` is a folder or a URI; `app_id` is the checkpoint's id: a new checkpoint counts its
+    epochs from 0 again, and under the old id they would all be skipped.
+    """
+
+    name = "delta"
+
+    def __init__(
+        self,
+        lake: str,
+        app_id: str,
+        *,
+        storage_options: Mapping[str, str] | None = None,
+        views: Mapping[str, FeatureView] = VIEWS,
+        contracts: Mapping[str, Contract] = CONTRACTS,
+    ) -> None:
+        self._lake = lake.rstrip("/")
+        self._app_id = app_id
+        self._storage_options = dict(storage_options) if storage_options else None
+        self._archives = {topic: archive_of(contract) for topic, contract in contracts.items()}
+        self._logs = {name: log_of(view) for name, view in views.items()}
+        self._versions = {name: view.version for name, view in views.items()}
+        self._open: dict[str, DeltaTable] = {}
+
+    def ensure(self, *, topics: Iterable[str] = (), views: Iterable[str] = ()) -> None:
+        """Create the tables that are missing, so that readers find them before the first row."""
+        for table in [*(self._archives[t] for t in topics), *(self._logs[v] for v in views)]:
+            self._table(table)
+
+    def write(self, epoch: Epoch, output: Output) -> None:
+        """Append the epoch to every table that does not hold it yet."""
+        for topic, events in output.events.items():
+            self._append(self._archives[topic], epoch, _archived(epoch, events))
+        for view, rows in output.rows.items():
+            self._append(self._logs[view], epoch, _logged(epoch, self._versions[view], rows))
+
+    def close(self) -> None:
+        """Forget the tables; nothing is open between two calls."""
+        self._open.clear()
+
+    def _append(self, table: LakeTable, epoch: Epoch, rows: pl.DataFrame) -> None:
+        if rows.is_empty():
+            return
+        delta = self._table(table)
+        if _newest(delta, self._app_id) >= epoch.number:
+            return
+        mark = Transaction(self._app_id, epoch.number)
+        write_deltalake(
+            delta,
+            _as_arrow(table, rows),
+            mode="append",
+            commit_properties=CommitProperties(app_transactions=[mark]),
+        )
+
+    def _table(self, table: LakeTable) -> DeltaTable:
+        """The newest state of the table: another process may have compacted it."""
+        if table.path not in self._open:
+            self._open[table.path] = self._create(table)
+        delta = self._open[table.path]
+        delta.update_incremental()
+        return delta
+
+    def _create(self, table: LakeTable) -> DeltaTable:
+        return DeltaTable.create(
+            f"{self._lake}/{table.path}",
+            schema=Schema.from_arrow(nullable_schema(table.columns)),
+            mode="ignore",
+            partition_by=list(table.partition_by),
+            description=table.doc,
+            configuration=dict(CONFIGURATION),
+            storage_options=self._storage_options,
+        )
+
+
+def _newest(delta: DeltaTable, app_id: str) -> int:
+    version = delta.transaction_version(app_id)
+    return -1 if version is None else version
+
+
+def _archived(epoch: Epoch, events: pl.DataFrame) -> pl.DataFrame:
+    """Events with what only the epoch knows; the clock is its commit, the same in every retry."""
+    return events.with_columns(
+        event_date=pl.col("event_at").dt.date(),
+        ingested_at=pl.lit(epoch.committed_at_us).cast(UTC),
+        epoch=pl.lit(epoch.number),
+    )
+
+
+def _logged(epoch: Epoch, version: int, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(
+        available_at=pl.lit(epoch.committed_at_us).cast(UTC),
+        feature_version=pl.lit(version),
+        batch_id=pl.lit(epoch.number),
+        generation=pl.lit(epoch.generation),
+    )
+
+
+def _as_arrow(table: LakeTable, rows: pl.DataFrame) -> pa.Table:
+    """Exactly the table's columns, in its types: polars alone would write large strings."""
+    typed = rows.select(pl.col(column.name).cast(polars_type(column)) for column in table.columns)
+    exported = typed.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return exported.cast(nullable_schema(table.columns))

@@ -1,0 +1,204 @@
+"""PostgreSQL, the store that decides: an epoch and all it changes are one transaction.
+
+The transaction begins by claiming the epoch's row. Who gets it writes; who does not, because an
+earlier attempt or another process was first, reads back what that one wrote. So a lost connection,
+even during COMMIT, is cured by doing the whole transaction again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import polars as pl
+import psycopg
+from psycopg.types.json import Jsonb
+
+from features.columns import polars_schema
+from features.views import VIEWS, FeatureView
+from streaming.ports import Clock, Epoch, Output
+from streaming.sinks import postgres_sql as statements
+
+__all__ = ["PostgresEpochStore"]
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Result = TypeVar("Result")
+LOG = logging.getLogger(__name__)
+WAITS_S = (0.1, 0.3, 1.0, 3.0, 5.0)
+START = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class PostgresEpochStore:
+    """`conninfo` already names the role to act as. Rows arrive with `features.columns` types.
+
+    Not thread-safe. `sleep` is an argument so that tests need not wait.
+    """
+
+    name = "postgres"
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        views: Mapping[str, FeatureView] = VIEWS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._conninfo = conninfo
+        self._views = views
+        self._sleep = sleep
+        self._open: Connection | None = None
+
+    def clock_after(self, job: str, checkpoint_id: str, number: int) -> Clock | None:
+        """The clock that the committed epoch `number` left; None before the first."""
+
+        def read(connection: Connection) -> Clock | None:
+            identity = [job, checkpoint_id, number]
+            found = connection.execute(statements.CLOCK_AFTER, identity).fetchone()
+            return _clock(*found) if found else None
+
+        return self._transact(read)
+
+    def pin_watermark(self, job: str, checkpoint_id: str, number: int, watermark_us: int) -> int:
+        """Fix the watermark of an epoch that is about to run; a retry gets the first one back."""
+        identity = [job, checkpoint_id, number]
+
+        def pin(connection: Connection) -> int:
+            values = [*identity, _datetime(watermark_us)]
+            if connection.execute(statements.PIN_WATERMARK, values).rowcount == 1:
+                return watermark_us
+            found = connection.execute(statements.PINNED_WATERMARK, identity).fetchone()
+            if found is None:
+                raise psycopg.OperationalError(f"The watermark of epoch {number} was deleted.")
+            return _micros(found[0])
+
+        return self._transact(pin)
+
+    def commit(self, epoch: Epoch, output: Output, clock: Clock) -> tuple[Epoch, Output, Clock]:
+        """Write the epoch, or return what it wrote when it happened."""
+
+        def write(connection: Connection) -> tuple[Epoch, Output, Clock]:
+            if not _claim(connection, epoch, output, clock):
+                return self._read_back(connection, epoch, output)
+            for name, rows in output.rows.items():
+                _upsert(connection, self._views[name], epoch, rows)
+            _put_dead_letters(connection, epoch, output.dead)
+            return epoch, output, clock
+
+        return self._transact(write)
+
+    def close(self) -> None:
+        """Close the connection; the next call would open another."""
+        if self._open is not None:
+            self._open.close()
+        self._open = None
+
+    def _transact(self, work: Callable[[Connection], Result]) -> Result:
+        for wait in WAITS_S:
+            try:
+                return self._attempt(work)
+            except psycopg.OperationalError as error:
+                # No parameters in the log: they hold personal data.
+                LOG.warning("PostgreSQL failed (%s); again in %s s", type(error).__name__, wait)
+                self.close()
+                self._sleep(wait)
+        return self._attempt(work)
+
+    def _attempt(self, work: Callable[[Connection], Result]) -> Result:
+        if self._open is None or self._open.closed:
+            self._open = self._connect()
+        with self._open.transaction():
+            return work(self._open)
+
+    def _connect(self) -> Connection:
+        connection: Connection = psycopg.connect(self._conninfo, autocommit=True)
+        connection.execute("SET TIME ZONE 'UTC'")
+        for view in self._views.values():
+            connection.execute(statements.create_incoming(view))
+        return connection
+
+    def _read_back(
+        self, connection: Connection, epoch: Epoch, output: Output
+    ) -> tuple[Epoch, Output, Clock]:
+        identity = [epoch.job, epoch.checkpoint_id, epoch.number]
+        found = connection.execute(statements.FIND_EPOCH, identity).fetchone()
+        if found is None:
+            raise psycopg.OperationalError(f"The row of epoch {epoch.number} was deleted just now.")
+        generation, committed_at, watermark, stored, rows_in, duplicates = found
+        first = replace(epoch, generation=generation, committed_at_us=_micros(committed_at))
+        rows = {name: _rows_of(connection, self._views[name], first) for name in stored["views"]}
+        repeated = replace(output, rows=rows, rows_in=rows_in, duplicates=duplicates)
+        return first, repeated, _clock(watermark, stored)
+
+
+def _claim(connection: Connection, epoch: Epoch, output: Output, clock: Clock) -> bool:
+    """Whether this transaction is the one to write the epoch."""
+    watermark = None if clock.watermark_us is None else _datetime(clock.watermark_us)
+    positions = {
+        "event_times": dict(clock.event_times),
+        "offsets": dict(clock.offsets),
+        # Which views to read back: epochs of other jobs have the same numbers.
+        "views": list(output.rows),
+    }
+    values = [
+        *(epoch.job, epoch.checkpoint_id, epoch.number, epoch.generation),
+        *(_datetime(epoch.committed_at_us), watermark, Jsonb(positions)),
+        *(output.rows_in, _height(output.rows), _height(output.events)),
+        *(output.duplicates, output.dead.height),
+    ]
+    return connection.execute(statements.CLAIM_EPOCH, values).rowcount == 1
+
+
+def _upsert(connection: Connection, view: FeatureView, epoch: Epoch, rows: pl.DataFrame) -> None:
+    if rows.is_empty():
+        return
+    with connection.cursor() as cursor:
+        with cursor.copy(statements.copy_rows(view)) as copy:
+            copy.write(statements.csv_of(view, rows))
+        stamps = [_datetime(epoch.committed_at_us), view.version, epoch.generation, epoch.number]
+        cursor.execute(statements.upsert(view), stamps)
+
+
+def _put_dead_letters(connection: Connection, epoch: Epoch, dead: pl.DataFrame) -> None:
+    if dead.is_empty():
+        return
+    at = _datetime(epoch.committed_at_us)
+    columns = ("topic", "partition", "offset", "payload", "reason_code", "reason")
+    letters = dead.select(*columns, "contract_version").iter_rows()
+    with connection.cursor() as cursor:
+        cursor.executemany(statements.PUT_DEAD_LETTER, _dated(letters, at))
+
+
+def _dated(letters: Iterator[tuple[Any, ...]], at: datetime) -> Iterator[tuple[Any, ...]]:
+    return ((*letter, at, at) for letter in letters)
+
+
+def _rows_of(connection: Connection, view: FeatureView, epoch: Epoch) -> pl.DataFrame:
+    cursor = connection.execute(statements.read_epoch(view), [epoch.generation, epoch.number])
+    schema = polars_schema(statements.row_columns(view))
+    rows = pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
+    return rows.with_columns(by_event=pl.lit(value=True))
+
+
+def _clock(watermark: datetime | None, stored: Mapping[str, Any]) -> Clock:
+    return Clock(
+        watermark_us=None if watermark is None else _micros(watermark),
+        event_times=stored["event_times"],
+        offsets=stored["offsets"],
+    )
+
+
+def _height(frames: Mapping[str, pl.DataFrame]) -> int:
+    return sum(frame.height for frame in frames.values())
+
+
+def _datetime(micros: int) -> datetime:
+    return START + micros * MICROSECOND
+
+
+def _micros(at: datetime) -> int:
+    return (at - START) // MICROSECOND

@@ -1,0 +1,138 @@
+"""The statements of the PostgreSQL store, composed from the declarations, and the text it copies.
+
+A view's rows travel as CSV, where PostgreSQL tells an empty string (`""`) from null (nothing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+from psycopg import sql
+
+from features.columns import Column, ColumnType, sql_type
+from features.views import FeatureView
+
+__all__ = [
+    "CLAIM_EPOCH",
+    "CLOCK_AFTER",
+    "FIND_EPOCH",
+    "PINNED_WATERMARK",
+    "PIN_WATERMARK",
+    "PUT_DEAD_LETTER",
+    "copy_rows",
+    "create_incoming",
+    "csv_of",
+    "read_epoch",
+    "row_columns",
+    "upsert",
+]
+
+CLOCK_AFTER = """
+SELECT watermark, clock FROM ops.stream_epochs
+WHERE job = %s AND checkpoint_id = %s AND epoch = %s"""
+
+PIN_WATERMARK = """
+INSERT INTO ops.stream_watermarks (job, checkpoint_id, epoch, watermark)
+VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+
+PINNED_WATERMARK = """
+SELECT watermark FROM ops.stream_watermarks
+WHERE job = %s AND checkpoint_id = %s AND epoch = %s"""
+
+FIND_EPOCH = """
+SELECT generation, committed_at, watermark, clock, rows_in, duplicates
+FROM ops.stream_epochs WHERE job = %s AND checkpoint_id = %s AND epoch = %s"""
+
+# The primary key lets one transaction win; another with the same epoch waits here for its end.
+CLAIM_EPOCH = """
+INSERT INTO ops.stream_epochs (job, checkpoint_id, epoch, generation, committed_at, watermark,
+    clock, rows_in, rows_out, accepted, duplicates, rejected)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+
+PUT_DEAD_LETTER = """
+INSERT INTO ops.dead_letters AS old (topic, partition, "offset", payload, reason_code, reason,
+    contract_version, created_at, updated_at)
+VALUES (%s, %s, %s, %b, %s, %s, %s, %s, %s)
+ON CONFLICT (topic, partition, "offset") DO UPDATE SET
+    reason_code = excluded.reason_code, reason = excluded.reason,
+    contract_version = excluded.contract_version, updated_at = excluded.updated_at"""
+
+EVENT_AT = Column("event_at", ColumnType.TIMESTAMP, "Newest event time in the row.")
+STAMPS = ("updated_at", "feature_version", "generation", "epoch")
+
+
+def row_columns(view: FeatureView) -> tuple[Column, ...]:
+    """What differs from row to row; the stamps are the same for a whole epoch."""
+    return (*view.columns, EVENT_AT)
+
+
+def create_incoming(view: FeatureView) -> sql.Composed:
+    """The temporary table a view's rows are copied to; each commit empties it."""
+    body = sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(sql_type(column)))
+        for column in row_columns(view)
+    )
+    statement = sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DELETE ROWS")
+    return statement.format(_incoming(view), body)
+
+
+def copy_rows(view: FeatureView) -> sql.Composed:
+    """COPY of what `csv_of` makes."""
+    names = _names(column.name for column in row_columns(view))
+    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')")
+    return copy.format(_incoming(view), names)
+
+
+def upsert(view: FeatureView) -> sql.Composed:
+    """Move the incoming rows, but over no row of a newer epoch; parameters: the stamps."""
+    key = _names(view.key)
+    names = [column.name for column in row_columns(view)]
+    every = [*names, *STAMPS]
+    changes = sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+        for name in every
+        if name not in view.key
+    )
+    return sql.SQL(
+        "INSERT INTO {table} AS old ({every}) SELECT {names}, %s, %s, %s, %s FROM {incoming} "
+        "ON CONFLICT ({key}) DO UPDATE SET {changes} "
+        "WHERE (old.generation, old.epoch) < (excluded.generation, excluded.epoch)"
+    ).format(
+        table=sql.Identifier("online", view.name),
+        every=_names(every),
+        names=_names(names),
+        incoming=_incoming(view),
+        key=key,
+        changes=changes,
+    )
+
+
+def read_epoch(view: FeatureView) -> sql.Composed:
+    """The rows that an epoch wrote; parameters: generation, epoch."""
+    return sql.SQL("SELECT {} FROM {} WHERE generation = %s AND epoch = %s").format(
+        _names(column.name for column in row_columns(view)), sql.Identifier("online", view.name)
+    )
+
+
+def csv_of(view: FeatureView, rows: pl.DataFrame) -> bytes:
+    """The rows as CSV: every string quoted, a null as nothing."""
+    selected = rows.select(_as_copied(column) for column in row_columns(view))
+    text = selected.write_csv(include_header=False, quote_style="non_numeric", null_value="")
+    return text.encode()
+
+
+def _as_copied(column: Column) -> pl.Expr:
+    if column.type is not ColumnType.STRING_LIST:
+        return pl.col(column.name)
+    item = pl.element().str.replace_all(r'(["\\])', r"\$1")
+    quoted = pl.col(column.name).list.eval(pl.format('"{}"', item)).list.join(",")
+    return pl.format("{{{}}}", quoted).alias(column.name)
+
+
+def _incoming(view: FeatureView) -> sql.Identifier:
+    return sql.Identifier("pg_temp", f"incoming_{view.name}")
+
+
+def _names(names: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))

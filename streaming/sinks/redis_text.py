@@ -1,0 +1,65 @@
+"""Values as the serving copy spells them, a column at a time.
+
+Numbers are plain decimal text with the fewest digits that read back to the same value, booleans
+`true` and `false`, times ISO-8601 UTC with microseconds, lists JSON. A null stays null.
+"""
+
+from __future__ import annotations
+
+from string import Formatter
+
+import polars as pl
+
+from features.columns import Column, ColumnType
+from features.views import FeatureView
+
+__all__ = ["key_of", "text_of"]
+
+NESTED = (ColumnType.STRING_LIST, ColumnType.STRING_MAP, ColumnType.RECORDS)
+
+
+def text_of(column: Column) -> pl.Expr:
+    """The column as text, under its own name."""
+    return _text(column).alias(column.name)
+
+
+def key_of(view: FeatureView) -> pl.Expr:
+    """The Redis key of each row; ids stand in it as they are."""
+    parts = []
+    for literal, name, _, _ in Formatter().parse(view.redis_key):
+        parts.append(pl.lit(literal))
+        if name is not None:
+            parts.append(pl.col(name).cast(pl.String))
+    return pl.concat_str(parts)
+
+
+def _text(column: Column) -> pl.Expr:
+    value = pl.col(column.name)
+    if column.type is ColumnType.TIMESTAMP:
+        return value.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    if column.type is ColumnType.DOUBLE:
+        return _decimal(value.cast(pl.Float64).cast(pl.String))
+    if column.type in NESTED:
+        return _json(column.name)
+    return value.cast(pl.String)
+
+
+def _decimal(text: pl.Expr) -> pl.Expr:
+    """Spell out exponents: `1.5e-7` is `0.00000015`, `1e+16` is `10000000000000000.0`."""
+    parts = text.str.extract_groups(r"^(-?)(\d)(?:\.(\d+))?e([+-]?\d+)$").struct
+    sign, fraction = parts[0], parts[2].fill_null("")
+    digits, exponent = parts[1] + fraction, parts[3].str.replace("+", "", literal=True)
+    power = exponent.cast(pl.Int64, strict=False).fill_null(0)
+    small = pl.lit("0.") + digits.str.pad_start(digits.str.len_bytes() + (-power - 1).clip(0), "0")
+    # An exponent is written from 1e16 on, and there are 17 digits at most: none is left behind the
+    # point.
+    large = digits.str.pad_end((power + 1).clip(0), "0") + ".0"
+    spelled = sign + pl.when(power < 0).then(small).otherwise(large)
+    return pl.when(text.str.contains(r"\de")).then(spelled).otherwise(text)
+
+
+def _json(name: str) -> pl.Expr:
+    document = pl.struct(name).struct.json_encode()
+    prefix = len(f'{{"{name}":')
+    value = document.str.slice(prefix).str.head(-1)
+    return pl.when(pl.col(name).is_not_null()).then(value)
