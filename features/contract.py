@@ -69,7 +69,8 @@ class Contract:
 
     `key` names the fields that become the Kafka key, first non-null wins. `value_aliases` maps
     accepted spellings of `event_type` to the canonical one. `complete` fills what can be derived
-    from the event itself, after its id has been fixed, so that a resend keeps its id.
+    from the event itself, after its id has been fixed, so that a resend keeps its id; it leaves
+    events of types other than `complete_for` as they are.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Contract:
     time_field: str = "timestamp"
     value_aliases: Mapping[str, str] | None = None
     complete: Callable[[Record], Record] | None = None
+    complete_for: tuple[str, ...] = ()
 
     def field(self, name: str) -> Field:
         for field in self.fields:

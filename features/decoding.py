@@ -155,6 +155,7 @@ class Decoder:
             pl.col("event_id").is_not_null(),
             *(self._has_pattern(f) for f in self._flat if f.pattern),
             *(self._is_present(f) for f in self._flat if f.required_for),
+            *([self._needs_no_completion()] if self.contract.complete else ()),
             # Other times are rare: only the exact way reads them.
             *(
                 pl.col(f.name).is_null()
@@ -169,6 +170,9 @@ class Decoder:
 
     def _is_present(self, field: Field) -> pl.Expr:
         return pl.col(field.name).is_not_null() | ~self._kind().is_in(field.required_for)
+
+    def _needs_no_completion(self) -> pl.Expr:
+        return ~self._kind().is_in(self.contract.complete_for)
 
     def _kind(self) -> pl.Expr:
         return pl.col("event_type").replace(dict(self.contract.value_aliases or {}))

@@ -55,6 +55,7 @@ def meaning(contract: Contract) -> Contract:
         contract,
         doc="",
         complete=None,
+        complete_for=(),
         value_aliases=dict(contract.value_aliases or {}),
         fields=wordless(contract.fields),
     )

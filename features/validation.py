@@ -161,7 +161,7 @@ def _fields(contract: Contract, document: Record) -> Record:
     for field in contract.fields:
         if field.default is not None and event[field.name] is None:
             event[field.name] = field.default
-    if contract.complete:
+    if contract.complete and kind in contract.complete_for:
         event = contract.complete(event)
     event["extra"] = {_storable(p): _as_text(v) for p, v in leaves.items() if p not in used}
     return event

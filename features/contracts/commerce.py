@@ -38,7 +38,7 @@ ITEM = (
 
 def complete(event: Record) -> Record:
     """Fill `total_amount` of a purchase: the sum over its items, else price times quantity."""
-    if event["event_type"] != "purchase" or event["total_amount"] is not None:
+    if event["total_amount"] is not None:
         return event
     items = event["items"]
     if items:
@@ -58,6 +58,7 @@ COMMERCE = Contract(
     key=("session_id", "user_id"),
     value_aliases={"view": "product_view", "cart": "add_to_cart"},
     complete=complete,
+    complete_for=("purchase",),
     fields=(
         Field(name="event_id", type=FieldType.ID, doc="Unique id of the event; derived if absent."),
         Field(

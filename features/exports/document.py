@@ -86,7 +86,7 @@ def checked(kind: type[Contract | Field], document: Any) -> Document:
     what = kind.__name__.lower()
     if not isinstance(document, Mapping):
         raise CoreError(f"A {what} is an object, not {type(document).__name__}.")
-    known = {f.name: f for f in fields(kind) if f.name != "complete"}
+    known = {f.name: f for f in fields(kind) if not f.name.startswith("complete")}
     if unknown := sorted(document.keys() - known):
         raise CoreError(f"A {what} has no {', '.join(unknown)}; known are: {', '.join(known)}.")
     for name, attribute in known.items():

@@ -37,7 +37,7 @@ ALWAYS = (
 SPELLINGS = {
     "event_id": ("event_id", "eventId"),
     "user_id": ("user_id", "userId"),
-    "session_id": ("session_id", "sessionId"),
+    "session_id": ("session_id", "sessionId", "user_session"),
     "episode_id": ("episode_id", "episodeId"),
     "event_type": ("event_type", "eventType"),
     "scroll_ratio": ("scroll_ratio", "scrollRatio"),
@@ -107,8 +107,9 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def whole_number(text: str) -> int | float:
-    # Python refuses to read thousands of digits; no double holds a number of more than 309.
-    return int(text) if len(text) <= 4000 else math.inf
+    # Python refuses to read thousands of digits, and what no double holds is no number here.
+    number = float(text)
+    return int(text) if math.isfinite(number) else number
 
 
 # --- the fields ---------------------------------------------------------------------------------
