@@ -23,7 +23,7 @@ __all__ = ["DeltaSink"]
 
 UTC = pl.Datetime("us", "UTC")
 # delta-rs writes the checkpoint itself: at versions 99, 199 and so on.
-CONFIGURATION = {"delta.checkpointInterval": "100", "delta.appendOnly": "true"}
+CONFIGURATION = {"delta.checkpointInterval": "100"}
 
 
 class DeltaSink:
@@ -89,15 +89,21 @@ class DeltaSink:
         return delta
 
     def _create(self, table: LakeTable) -> DeltaTable:
-        return DeltaTable.create(
+        """Create the table, or add what has been declared since it was created."""
+        schema = Schema.from_arrow(nullable_schema(table.columns))
+        delta = DeltaTable.create(
             f"{self._lake}/{table.path}",
-            schema=Schema.from_arrow(nullable_schema(table.columns)),
+            schema=schema,
             mode="ignore",
             partition_by=list(table.partition_by),
             description=table.doc,
             configuration=dict(CONFIGURATION),
             storage_options=self._storage_options,
         )
+        known = {field.name for field in delta.schema().fields}
+        if new := [field for field in schema.fields if field.name not in known]:
+            delta.alter.add_columns(new)
+        return delta
 
 
 def _newest(delta: DeltaTable, app_id: str) -> int:

@@ -7,7 +7,6 @@ even during COMMIT, is cured by doing the whole transaction again.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 import psycopg
+import structlog
 from psycopg.types.json import Jsonb
 
 from features.columns import polars_schema
@@ -27,10 +27,10 @@ __all__ = ["PostgresEpochStore"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Result = TypeVar("Result")
-LOG = logging.getLogger(__name__)
 WAITS_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 START = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+log = structlog.get_logger()
 
 
 class PostgresEpochStore:
@@ -103,7 +103,7 @@ class PostgresEpochStore:
                 return self._attempt(work)
             except psycopg.OperationalError as error:
                 # No parameters in the log: they hold personal data.
-                LOG.warning("PostgreSQL failed (%s); again in %s s", type(error).__name__, wait)
+                log.warning("postgres_failed", error=type(error).__name__, again_in_s=wait)
                 self.close()
                 self._sleep(wait)
         return self._attempt(work)

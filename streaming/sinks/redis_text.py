@@ -45,17 +45,29 @@ def _text(column: Column) -> pl.Expr:
 
 
 def _decimal(text: pl.Expr) -> pl.Expr:
+    # Exponents are rare and spelling them out is slow, so only their rows are touched.
+    return text.map_batches(_without_exponents, return_dtype=pl.String, is_elementwise=True)
+
+
+def _without_exponents(texts: pl.Series) -> pl.Series:
+    has_exponent = texts.str.contains("e", literal=True).fill_null(value=False)
+    if not has_exponent.any():
+        return texts
+    rows = has_exponent.arg_true()
+    spelled = texts.gather(rows).to_frame("text").select(_spelled(pl.col("text"))).to_series()
+    return texts.scatter(rows, spelled)
+
+
+def _spelled(text: pl.Expr) -> pl.Expr:
     """Spell out exponents: `1.5e-7` is `0.00000015`, `1e+16` is `10000000000000000.0`."""
     parts = text.str.extract_groups(r"^(-?)(\d)(?:\.(\d+))?e([+-]?\d+)$").struct
-    sign, fraction = parts[0], parts[2].fill_null("")
-    digits, exponent = parts[1] + fraction, parts[3].str.replace("+", "", literal=True)
-    power = exponent.cast(pl.Int64, strict=False).fill_null(0)
+    sign, digits = parts[0], parts[1] + parts[2].fill_null("")
+    power = parts[3].str.strip_prefix("+").cast(pl.Int64)
     small = pl.lit("0.") + digits.str.pad_start(digits.str.len_bytes() + (-power - 1).clip(0), "0")
     # An exponent is written from 1e16 on, and there are 17 digits at most: none is left behind the
     # point.
     large = digits.str.pad_end((power + 1).clip(0), "0") + ".0"
-    spelled = sign + pl.when(power < 0).then(small).otherwise(large)
-    return pl.when(text.str.contains(r"\de")).then(spelled).otherwise(text)
+    return sign + pl.when(power < 0).then(small).otherwise(large)
 
 
 def _json(name: str) -> pl.Expr:

@@ -193,6 +193,9 @@ def test_an_empty_epoch_is_one_too(store: Driven) -> None:
 
 def test_a_repeated_epoch_returns_what_the_first_wrote(epochs: EpochStore) -> None:
     first = output({"note": "a", "tags": HOSTILE}, {"reader_id": "r2", **ALL_NULL})
+    epochs.commit(epoch(3), output({"reader_id": "before"}), CLOCK)
+    other = epoch(4, generation=2, checkpoint="c2")
+    epochs.commit(other, output({"reader_id": "elsewhere"}), CLOCK)
     assert epochs.commit(epoch(4), first, CLOCK) == (epoch(4), first, CLOCK)
     retried = replace(output({"note": "b"}), rows_in=9, duplicates=9, rows={})
     stamps, again, clock = epochs.commit(epoch(4, at_s=3), retried, Clock(watermark_us=1))
@@ -217,6 +220,15 @@ def test_a_watermark_is_pinned_once(epochs: EpochStore) -> None:
     assert epochs.pin_watermark("suite", "c1", 1, START_US + 1) == START_US + 1
     assert epochs.pin_watermark("suite", "c1", 1, START_US + 2) == START_US + 1
     assert epochs.pin_watermark("suite", "c1", 2, START_US + 2) == START_US + 2
+
+
+def test_the_sink_in_memory_keeps_events_and_dead_letters_once() -> None:
+    sink = MemorySink(views=VIEWS)
+    written = replace(output(dead=letters({})), events={"user-events": archived()})
+    for _ in range(2):
+        sink.write(epoch(0), written)
+    assert len(sink.dead) == 1
+    assert len(sink.events["user-events"]) == archived().height
 
 
 def test_the_clock_store_keeps_the_clock_alone() -> None:
@@ -477,6 +489,15 @@ def test_another_process_finds_what_the_first_has_written(tmp_path: Path) -> Non
     one.write(epoch(0), output({}))
     two.write(epoch(0), output({}))
     assert DeltaTable(tmp_path / "features" / VIEW.name).to_pyarrow_table().num_rows == 1
+
+
+def test_a_feature_that_was_declared_later_is_added(tmp_path: Path) -> None:
+    young = replace(VIEW, features=VIEW.features[1:])
+    DeltaSink(str(tmp_path), "c1", views={VIEW.name: young}).write(epoch(0), output({}))
+    DeltaSink(str(tmp_path), "c1", views=VIEWS).write(epoch(1), output({"note": "new"}))
+    table = DeltaTable(tmp_path / "features" / VIEW.name).to_pyarrow_table()
+    found = sorted(table.to_pylist(), key=lambda row: row["batch_id"])
+    assert [(row["note"], row["ratio"]) for row in found] == [(None, 0.5), ("new", 0.5)]
 
 
 def test_a_checkpoint_stands_every_hundred_commits(tmp_path: Path) -> None:
