@@ -25,6 +25,7 @@ SETTINGS = {
     "compression.type": "lz4",
     "partitioner": "murmur2_random",  # where Java clients would place the same key
     "linger.ms": 5,
+    "log_level": 0,  # what does not heal fails the delivery, and that is raised
 }
 
 

@@ -27,8 +27,10 @@ CONFIGURATION = {"delta.checkpointInterval": "100"}
 
 
 class DeltaSink:
-    """`lake` is a folder or a URI; `app_id` is the checkpoint's id: a new checkpoint counts its
-    epochs from 0 again, and under the old id they would all be skipped.
+    """`lake` is a folder or a URI.
+
+    The application's id is the checkpoint's: a new checkpoint counts its epochs from 0 again, and
+    under the old id they would all be skipped.
     """
 
     name = "delta"
@@ -36,14 +38,12 @@ class DeltaSink:
     def __init__(
         self,
         lake: str,
-        app_id: str,
         *,
         storage_options: Mapping[str, str] | None = None,
         views: Mapping[str, FeatureView] = VIEWS,
         contracts: Mapping[str, Contract] = CONTRACTS,
     ) -> None:
         self._lake = lake.rstrip("/")
-        self._app_id = app_id
         self._storage_options = dict(storage_options) if storage_options else None
         self._archives = {topic: archive_of(contract) for topic, contract in contracts.items()}
         self._logs = {name: log_of(view) for name, view in views.items()}
@@ -70,9 +70,9 @@ class DeltaSink:
         if rows.is_empty():
             return
         delta = self._table(table)
-        if _newest(delta, self._app_id) >= epoch.number:
+        if _newest(delta, epoch.checkpoint_id) >= epoch.number:
             return
-        mark = Transaction(self._app_id, epoch.number)
+        mark = Transaction(epoch.checkpoint_id, epoch.number)
         write_deltalake(
             delta,
             _as_arrow(table, rows),
