@@ -29,6 +29,7 @@ from features.validation import (
     MAX_ID,
     MAX_STRING,
     Rejected,
+    derived_id,
     validate,
 )
 
@@ -131,7 +132,24 @@ class Decoder:
         frame = frame.with_columns(
             pl.col("value").cast(pl.String, strict=False), event_at=self._event_at()
         )
-        return frame.filter(self._is_clean()).select(self._stored())
+        return self._with_ids(frame.filter(self._is_clean())).select(self._stored())
+
+    def _with_ids(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Derive the ids that were not sent, from the very record that `validate` would see."""
+        if not frame["event_id"].null_count():
+            return frame
+        kind = {"event_type": self._kind()} if "event_type" in frame.columns else {}
+        sent = frame.with_columns(**kind).filter(pl.col("event_id").is_null())
+        names = [f.name for f in self._flat if f.name != self.contract.time_field]
+        derived = [
+            derived_id(self.contract, record)
+            for record in sent.select(*names, "event_at").to_dicts()
+        ]
+        ids = pl.DataFrame(
+            {"row": sent["row"], "derived": derived}, schema_overrides={"row": pl.UInt32}
+        )
+        joined = frame.join(ids, on="row", how="left", maintain_order="left")
+        return joined.with_columns(pl.col("event_id").fill_null(pl.col("derived")))
 
     def _event_at(self) -> pl.Expr:
         text = pl.col(self.contract.time_field)
@@ -152,7 +170,6 @@ class Decoder:
             ~value.str.contains(UNCLEAN),
             value.str.count_matches('":', literal=True) == names + nulls,
             ahead.is_between(-MAX_AGE, MAX_AHEAD),
-            pl.col("event_id").is_not_null(),
             *(self._has_pattern(f) for f in self._flat if f.pattern),
             *(self._is_present(f) for f in self._flat if f.required_for),
             *([self._needs_no_completion()] if self.contract.complete else ()),

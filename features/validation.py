@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from features.contract import Contract, Field, FieldType, Record
 from features.timestamps import NUMBER, BadTimestamp, parse_timestamp
 
-__all__ = ["REASON_CODES", "Accepted", "Rejected", "validate"]
+__all__ = ["REASON_CODES", "Accepted", "Rejected", "derived_id", "validate"]
 
 REASON_CODES = (
     "not_json",

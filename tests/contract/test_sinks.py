@@ -104,7 +104,7 @@ def driven(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Driven:
     if kind == "redis":
         return DrivenRedis(get("redis_sink"), get("redis_client"))
     if kind == "delta":
-        sink = DeltaSink(f"{tmp_path}/lake", "c1", views=VIEWS)
+        sink = DeltaSink(f"{tmp_path}/lake", views=VIEWS)
         sink.ensure(views=VIEWS)
         return DrivenDelta(sink, f"{tmp_path}/lake")
     return DrivenMemory({"store": MemoryEpochStore, "sink": MemorySink}[kind](views=VIEWS))
@@ -173,7 +173,7 @@ def test_a_new_generation_replaces_and_an_old_one_does_not(store: Driven, tmp_pa
     store.write(epoch(50), output({"note": "old"}))
     newer = epoch(0, generation=2, checkpoint="c2")
     if isinstance(store, DrivenDelta):
-        store.sink = DeltaSink(store.lake, "c2", views=VIEWS)
+        store.sink = DeltaSink(store.lake, views=VIEWS)
     store.write(newer, output({"note": "new"}))
     store.write(epoch(51), output({"note": "old"}))
     assert store.rows() == expected(newer, {"note": "new"})
@@ -458,7 +458,7 @@ def archived() -> pl.DataFrame:
 
 
 def test_events_are_archived_as_declared(tmp_path: Path) -> None:
-    sink = DeltaSink(str(tmp_path), "c1")
+    sink = DeltaSink(str(tmp_path))
     sink.ensure(topics=["user-events"])
     table = DeltaTable(tmp_path / "events" / "user_events")
     declared = stored_columns(contract_named("user-events"))
@@ -476,14 +476,14 @@ def test_events_are_archived_as_declared(tmp_path: Path) -> None:
 
 
 def test_a_null_where_none_may_be_is_refused(tmp_path: Path) -> None:
-    sink = DeltaSink(str(tmp_path), "c1", views=VIEWS)
+    sink = DeltaSink(str(tmp_path), views=VIEWS)
     with pytest.raises(Exception, match=r"(?i)null"):
         sink.write(epoch(0), output({"reader_id": None}))
 
 
 def test_another_process_finds_what_the_first_has_written(tmp_path: Path) -> None:
     """Both opened the table before; the second must see the commit that came in between."""
-    one, two = (DeltaSink(str(tmp_path), "c1", views=VIEWS) for _ in range(2))
+    one, two = (DeltaSink(str(tmp_path), views=VIEWS) for _ in range(2))
     one.ensure(views=VIEWS)
     two.ensure(views=VIEWS)
     one.write(epoch(0), output({}))
@@ -493,15 +493,15 @@ def test_another_process_finds_what_the_first_has_written(tmp_path: Path) -> Non
 
 def test_a_feature_that_was_declared_later_is_added(tmp_path: Path) -> None:
     young = replace(VIEW, features=VIEW.features[1:])
-    DeltaSink(str(tmp_path), "c1", views={VIEW.name: young}).write(epoch(0), output({}))
-    DeltaSink(str(tmp_path), "c1", views=VIEWS).write(epoch(1), output({"note": "new"}))
+    DeltaSink(str(tmp_path), views={VIEW.name: young}).write(epoch(0), output({}))
+    DeltaSink(str(tmp_path), views=VIEWS).write(epoch(1), output({"note": "new"}))
     table = DeltaTable(tmp_path / "features" / VIEW.name).to_pyarrow_table()
     found = sorted(table.to_pylist(), key=lambda row: row["batch_id"])
     assert [(row["note"], row["ratio"]) for row in found] == [(None, 0.5), ("new", 0.5)]
 
 
 def test_a_checkpoint_stands_every_hundred_commits(tmp_path: Path) -> None:
-    sink = DeltaSink(str(tmp_path), "c1", views=VIEWS)
+    sink = DeltaSink(str(tmp_path), views=VIEWS)
     for number in range(99):
         sink.write(epoch(number), output({}))
     log = tmp_path / "features" / VIEW.name / "_delta_log"

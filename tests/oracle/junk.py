@@ -60,8 +60,7 @@ def documents(draw: st.DrawFn, event: dict[str, Any], others: tuple[str, ...]) -
     fields = {key: json.dumps(value, ensure_ascii=False) for key, value in event.items()}
     for key in draw(st.lists(st.sampled_from([*event]), max_size=2)):
         fields.pop(key, None)
-    for key, value in draw(st.lists(st.tuples(keys, values), max_size=2)):
-        fields[key] = value
+    fields |= dict(draw(st.lists(st.tuples(keys, values), max_size=2)))
     if draw(st.integers(0, 3)) == 0:
         inner = draw(st.dictionaries(keys, values, max_size=3))
         fields["properties"] = _object(list(inner.items()), ":")

@@ -1,0 +1,256 @@
+"""The whole way: Kafka, Spark, PostgreSQL, Redis and Delta, bad input included."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psycopg
+import pytest
+import redis
+from confluent_kafka import Consumer, Producer, TopicPartition
+from deltalake import DeltaTable
+from oracle.sessions import final_watermark, session_features
+from oracle.validation import expected
+from psycopg.rows import dict_row
+
+from infra.endpoints import Endpoints
+from producer.simulate import Simulation, simulate
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+TOPIC = "webtoon_user_events"
+START_US = 1_790_000_000_000_000
+ODD_IDS = ("it's", 'say "hi"', "a b", "웹툰 😀", "a:b|c/d", "back\\slash", "{json}", "100%", "‮rtl")
+BAD: list[tuple[bytes | None, str]] = [
+    (b"{broken", "not_json"),
+    (b"\xff\xfe", "not_json"),
+    (b"", "not_json"),
+    (None, "not_json"),
+    (b"\xef\xbb\xbf{}", "not_json"),
+    (b"[1, 2]", "not_an_object"),
+    (b"{}", "missing_field"),
+    (b"x" * (5 << 20), "too_large"),
+]
+
+
+def event(**change: Any) -> dict[str, Any]:
+    return {
+        "event_id": "odd",
+        "user_id": "u",
+        "session_id": "s",
+        "episode_id": "ep_0001",
+        "event_type": "scroll",
+        "scroll_ratio": 0.25,
+        "country": "KR",
+        "device": "mobile",
+        "platform": "ios",
+        "timestamp": START_US // 1000,
+        **change,
+    }
+
+
+WRONG = [
+    ({"scroll_ratio": float("nan")}, "wrong_type"),
+    ({"scroll_ratio": 1.01}, "out_of_range"),
+    ({"scroll_ratio": []}, "wrong_type"),
+    ({"country": "kr"}, "not_allowed"),
+    ({"timestamp": "9999-12-31T00:00:00Z"}, "in_the_future"),
+    ({"timestamp": "gestern"}, "bad_timestamp"),
+    ({"session_id": "nul\0"}, "out_of_range"),
+    ({"session_id": ""}, "out_of_range"),
+]
+
+
+@dataclass(frozen=True)
+class Run:
+    stack: Endpoints
+    home: Path
+    values: list[bytes | None]
+    summary: dict[str, Any]
+
+
+def userflow(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "infra", *arguments],
+        env={**os.environ, "USERFLOW_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def stream(home: Path) -> dict[str, Any]:
+    done = userflow(home, "stream", "--jobs", "webtoon", "--available-now", "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    summaries: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return summaries[0]
+
+
+def send(stack: Endpoints, values: list[bytes | None]) -> None:
+    producer = Producer({"bootstrap.servers": stack.kafka, "message.max.bytes": 8 << 20})
+    # The same anchor for all, so that 2026 stays "now" for this test.
+    headers = [("received_at", str(START_US // 1000).encode())]
+    for number, value in enumerate(values):
+        producer.produce(TOPIC, value=value, key=str(number).encode(), headers=headers)
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+@pytest.fixture(scope="module")
+def run(stack: Endpoints, stack_home: Path) -> Iterator[Run]:
+    simulation = Simulation(
+        domain="webtoon",
+        rate=100,
+        duration=60,
+        users=150,
+        seed=7,
+        start_us=START_US - 60_000_000,
+        bad_rate=0.03,
+        late_rate=0.01,
+        duplicate_rate=0.05,
+        disorder_rate=0.1,
+    )
+    values: list[bytes | None] = [sent.value for sent in simulate(simulation)]
+    odd = [event(event_id=f"odd-{i}", session_id=text) for i, text in enumerate(ODD_IDS)]
+    wrong = [event(**change) for change, _ in WRONG]
+    values += [json.dumps(one, ensure_ascii=False).encode() for one in (*odd, *wrong)]
+    values += [raw for raw, _ in BAD]
+    send(stack, values)
+    yield Run(stack, stack_home, values, stream(stack_home))
+
+
+def read_back(values: list[bytes | None]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Accepted events by id and the reasons of the others, as the oracle sees them."""
+    events, reasons = {}, []
+    for raw in values:
+        code, found = expected(raw, START_US)
+        if found is None:
+            reasons.append(code)
+        else:
+            events[found["event_id"] or raw] = found
+    return events, reasons
+
+
+def online(stack: Endpoints) -> dict[tuple[str, str], dict[str, Any]]:
+    with psycopg.connect(stack.postgres, row_factory=dict_row) as connection:
+        rows = connection.execute("SELECT * FROM online.session_features").fetchall()
+    return {(row["session_id"], row["episode_id"]): row for row in rows}
+
+
+def genres(stack: Endpoints) -> dict[str, str]:
+    with psycopg.connect(stack.postgres) as connection:
+        return dict(connection.execute("SELECT episode_id, genre FROM dim.episodes").fetchall())
+
+
+def micros(value: Any) -> int:
+    return round(value.timestamp() * 1e6)
+
+
+def test_postgresql_holds_what_the_oracle_computes(run: Run) -> None:
+    events, _ = read_back(run.values)
+    # Events without an id are the same event when their text is.
+    log = [{**e, "event_id": e["event_id"] or str(key)} for key, e in events.items()]
+    rows = online(run.stack)
+    oracle = session_features(log, final_watermark(log), genres(run.stack))
+    assert rows.keys() == oracle.keys()
+    assert len(rows) > 100
+    for key, wanted in oracle.items():
+        for name, value in wanted.items():
+            found = rows[key][name]
+            if name in ("started_at", "ended_at"):
+                found = micros(found)
+            assert found == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value)
+
+
+def test_redis_and_delta_hold_what_postgresql_holds(run: Run) -> None:
+    rows = online(run.stack)
+    client = redis.Redis.from_url(run.stack.redis, decode_responses=True)
+    log = pl.DataFrame(DeltaTable(f"{run.stack.lake}/features/session_features").to_pyarrow_table())
+    newest = log.sort("batch_id").unique(["session_id", "episode_id"], keep="last")
+    delta = {(row["session_id"], row["episode_id"]): row for row in newest.to_dicts()}
+    assert delta.keys() == rows.keys()
+    for (session, episode), row in rows.items():
+        served = client.hgetall(f"webtoon_session:{session}:{episode}")
+        logged = delta[session, episode]
+        assert served["event_count"] == str(row["event_count"])
+        assert served["is_closed"] == ("true" if row["is_closed"] else "false")
+        assert float(served["completion_rate"]) == row["completion_rate"]
+        assert served.get("genre") == row["genre"]
+        for name in ("event_count", "is_closed", "completion_rate", "avg_scroll_ratio", "ended_at"):
+            assert logged[name] == row[name]
+        assert logged["available_at"] == row["updated_at"]
+
+
+def test_every_accepted_event_is_archived_once(run: Run) -> None:
+    events, _ = read_back(run.values)
+    archive = pl.DataFrame(DeltaTable(f"{run.stack.lake}/events/{TOPIC}").to_pyarrow_table())
+    assert archive.height == archive["event_id"].n_unique() == len(events)
+    assert run.summary["accepted"] == len(events)
+    assert run.summary["duplicates"] > 0
+
+
+def test_every_bad_event_is_kept_with_its_bytes_and_its_reason(run: Run) -> None:
+    _, reasons = read_back(run.values)
+    with psycopg.connect(run.stack.postgres) as connection:
+        rows = connection.execute(
+            "SELECT reason_code, payload FROM ops.dead_letters WHERE topic = %s", [TOPIC]
+        ).fetchall()
+    assert sorted(code for code, _ in rows) == sorted(reasons)
+    kept = [(payload, code) for code, payload in rows]
+    for raw, code in [*BAD, *((json.dumps(event(**c)).encode(), code) for c, code in WRONG)]:
+        if raw is None or b"nul" not in raw:
+            assert (raw, code) in kept
+    letters = consume(run.stack, "dead-letters")
+    assert sorted(dict(m.headers())["reason_code"].decode() for m in letters) == sorted(reasons)
+    assert max(len(m.value() or b"") for m in letters) == 5 << 20
+
+
+def test_a_second_run_resumes_and_late_events_are_kept(run: Run) -> None:
+    before = online(run.stack)
+    hour = 3_600_000
+    fresh = event(event_id="after", session_id="resumed", timestamp=START_US // 1000)
+    again = event(event_id="odd-0", session_id=ODD_IDS[0])
+    late = event(event_id="way-back", timestamp=START_US // 1000 - 4 * hour)
+    values: list[bytes | None] = [json.dumps(e).encode() for e in (fresh, again, late)]
+    send(run.stack, values)
+    summary = stream(run.home)
+    assert (summary["accepted"], summary["duplicates"], summary["rejected"]) == (1, 1, 1)
+    after = online(run.stack)
+    assert after.keys() - before.keys() == {("resumed", "ep_0001")}
+    assert {key: after[key] for key in before} == before
+    with psycopg.connect(run.stack.postgres) as connection:
+        rows = connection.execute(
+            "SELECT payload FROM ops.dead_letters WHERE reason_code = 'late'"
+        ).fetchall()
+    assert rows == [(values[2],)]
+
+
+def consume(stack: Endpoints, topic: str) -> list[Any]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": stack.kafka,
+            "group.id": "e2e",
+            "enable.auto.commit": False,
+            "fetch.message.max.bytes": 8 << 20,
+            "enable.partition.eof": True,
+        }
+    )
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    messages, ended = [], 0
+    while ended < len(partitions):
+        for message in consumer.consume(500, timeout=10):
+            if message.error():
+                ended += 1
+            else:
+                messages.append(message)
+    consumer.close()
+    return messages
