@@ -16,6 +16,8 @@ import polars as pl
 import structlog
 from pyspark.sql import DataFrame
 
+from features.contracts import CONTRACTS
+from features.contracts import CONTRACTS
 from features.dimensions import GenreOf
 from features.timestamps import to_iso
 from features.views import VIEWS
@@ -145,7 +147,7 @@ class EpochRunner:
         return Output(
             rows={name: frame for name, frame in rows.items() if frame is not None},
             events={
-                kind.removeprefix("events:"): _with_times(frame, "event_at", "received_at")
+                kind.removeprefix("events:"): _archived(kind.removeprefix("events:"), frame)
                 for kind, frame in frames.items()
                 if kind.startswith("events:")
             },
@@ -226,6 +228,11 @@ def _with_watermark(clock: Clock, watermark_us: int | None) -> Clock:
 
 def _unread(clock: Clock, ends: Mapping[str, int]) -> bool:
     return any(clock.offsets.get(partition, 0) < end for partition, end in ends.items())
+
+
+def _archived(topic: str, events: pl.DataFrame) -> pl.DataFrame:
+    version = pl.lit(CONTRACTS[topic].version, pl.Int32)
+    return _with_times(events, "event_at", "received_at").with_columns(contract_version=version)
 
 
 def _with_times(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
