@@ -17,7 +17,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FOLDERS = ("benchmarks", "docs", "features", "infra", "producer", "streaming", "tests")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PLACE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)(?:::(\w+))?`")
+# A folder or a file; a table of the lake has neither a slash nor a suffix at its end.
+PLACE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/(?:[\w./-]*(?:/|\.\w+))?)(?:::(\w+))?`")
 NAME = re.compile(r"^[A-Za-z0-9][\w.-]*")
 
 
@@ -105,14 +106,20 @@ def test_the_readme_has_examples_of_each_kind() -> None:
     assert any(">>>" in example for example in blocks(readme, "python"))
 
 
+def reasons(text: str) -> list[str]:
+    """The names of a page's tables; each stands before its reason."""
+    return [name for name, _ in re.findall(r"^\| `([^`]+)` \| (\S.*) \|$", text, re.MULTILINE)]
+
+
 def test_every_direct_dependency_has_its_reason() -> None:
     lines = (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
-    wanted = {found[0] for line in lines if (found := NAME.match(line))}
+    packages = {found[0] for line in lines if (found := NAME.match(line))}
+    ivy = (ROOT / "infra" / "ivy.xml").read_text(encoding="utf-8")
+    jars = set(re.findall(r'<dependency org="[^"]+" name="([^"]+)"', ivy))
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([^`]+)` \| (.*) \|$", page, re.MULTILINE)
-    assert {name for name, _ in rows} == wanted
-    assert len(rows) == len(wanted)
-    assert all(reason.strip() for _, reason in rows)
+    of_packages, _, of_jars = page.partition("\n## Jars\n")
+    assert sorted(reasons(of_packages)) == sorted(packages)
+    assert sorted(reasons(of_jars)) == sorted(jars)
 
 
 def test_every_decision_says_its_four_parts() -> None:
