@@ -169,7 +169,7 @@ def test_a_newer_epoch_replaces_the_whole_row(store: Driven) -> None:
     assert store.rows() == {**other, **expected(epoch(10), {**ALL_NULL, "note": "new"})}
 
 
-def test_a_new_generation_replaces_and_an_old_one_does_not(store: Driven, tmp_path: Path) -> None:
+def test_a_new_generation_replaces_and_an_old_one_does_not(store: Driven) -> None:
     store.write(epoch(50), output({"note": "old"}))
     newer = epoch(0, generation=2, checkpoint="c2")
     if isinstance(store, DrivenDelta):
