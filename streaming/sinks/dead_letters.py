@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from features.topics import DEAD_LETTERS
 from streaming.ports import Epoch, Output
@@ -51,7 +51,10 @@ class DeadLetterTopicSink:
                 failures.append(error.str())
 
         for letter in output.dead.iter_rows(named=True):
-            self._send(letter, note)
+            try:
+                self._send(letter, note)
+            except KafkaException as error:  # known at once: no such topic, too large
+                failures.append(str(error.args[0]))
         left = self._producer.flush(TIMEOUT_S + 5)
         if failures or left:
             problem = failures[0] if failures else "no answer"
