@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,17 @@ from producer.simulate import Simulation, simulate
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 TOPIC = "webtoon_user_events"
 START_US = 1_790_000_000_000_000
-ODD_IDS = ("it's", 'say "hi"', "a b", "웹툰 😀", "a:b|c/d", "back\\slash", "{json}", "100%", "‮rtl")
+ODD_IDS = (
+    "it's",
+    'say "hi"',
+    "a b",
+    "웹툰 😀",
+    "a:b|c/d",
+    "back\\slash",
+    "{json}",
+    "100%",
+    "\u202ertl",
+)
 BAD: list[tuple[bytes | None, str]] = [
     (b"{broken", "not_json"),
     (b"\xff\xfe", "not_json"),
@@ -105,7 +114,7 @@ def send(stack: Endpoints, values: list[bytes | None]) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(stack: Endpoints, stack_home: Path) -> Iterator[Run]:
+def run(stack: Endpoints, stack_home: Path) -> Run:
     simulation = Simulation(
         domain="webtoon",
         rate=100,
@@ -124,7 +133,7 @@ def run(stack: Endpoints, stack_home: Path) -> Iterator[Run]:
     values += [json.dumps(one, ensure_ascii=False).encode() for one in (*odd, *wrong)]
     values += [raw for raw, _ in BAD]
     send(stack, values)
-    yield Run(stack, stack_home, values, stream(stack_home))
+    return Run(stack, stack_home, values, stream(stack_home))
 
 
 def read_back(values: list[bytes | None]) -> tuple[dict[str, dict[str, Any]], list[str]]:

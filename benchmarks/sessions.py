@@ -1,0 +1,122 @@
+"""`userflow bench sessions`: events/s of the webtoon job, to a no-op sink and to all stores.
+
+Everything runs on this machine at once: broker, Spark and stores share its cores. The log is
+written before the clock starts. The first epoch is left out of the steady rate: it starts Python
+workers and the state store.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from features.views import SESSION_FEATURES
+from infra.endpoints import Endpoints
+from infra.settings import Settings
+from infra.streams import Stores, all_stores, run_jobs
+from producer.run import run
+from producer.sent import Sent
+from producer.simulate import Simulation, simulate
+from producer.sinks.kafka import KafkaSink
+from streaming.epochs import EpochRunner
+from streaming.jobs import JOBS
+from streaming.sinks.memory import ClockStore
+
+__all__ = ["Figure", "bench_sessions", "write_log"]
+
+EVENTS_PER_SECOND_OF_LOG = 2500
+START_US = 1_790_000_000_000_000
+BATCH = 1000
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured path. `steady` leaves out the first epoch, `overall` nothing."""
+
+    path: str
+    events: int
+    epochs: int
+    seconds: float
+    steady: float
+
+    @property
+    def overall(self) -> float:
+        """Events/s of the whole run, start of the query included."""
+        return self.events / self.seconds
+
+
+def bench_sessions(
+    events: int, *, spark: SparkSession, endpoints: Endpoints, settings: Settings, say: Report
+) -> Sequence[Figure]:
+    """Write the log, then read it once for each path."""
+    say(f"writing {events:,} events to {SESSION_FEATURES.topic} ...")
+    write_log(endpoints.kafka, events)
+    figures = []
+    for path, stores in _paths(endpoints):
+        say(f"measuring {path} ...")
+        figures.append(_measure(path, stores, spark=spark, endpoints=endpoints, settings=settings))
+    return figures
+
+
+def write_log(brokers: str, events: int) -> None:
+    """Simulated readers, two and a half thousand events in a second of event time."""
+    simulation = Simulation(
+        domain="webtoon",
+        rate=EVENTS_PER_SECOND_OF_LOG,
+        duration=events / EVENTS_PER_SECOND_OF_LOG,
+        users=50_000,
+        seed=1,
+        start_us=START_US,
+    )
+    with KafkaSink(brokers) as sink:
+        run(_batches(simulate(simulation)), sink, stopped=threading.Event())
+
+
+def _batches(records: Iterator[Sent]) -> Iterator[list[Sent]]:
+    batch: list[Sent] = []
+    for record in records:
+        batch.append(record)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    yield batch
+
+
+def _paths(endpoints: Endpoints) -> Iterator[tuple[str, Stores]]:
+    yield "Kafka to a no-op sink", Stores(ClockStore(), [])
+    with all_stores(endpoints) as stores:
+        yield "Kafka to all stores", stores
+
+
+def _measure(
+    path: str, stores: Stores, *, spark: SparkSession, endpoints: Endpoints, settings: Settings
+) -> Figure:
+    checkpoints = Path(settings.checkpoint_root)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    started = time.perf_counter()
+    runner = run_jobs(
+        [JOBS["webtoon"]],
+        spark=spark,
+        stores=stores,
+        endpoints=endpoints,
+        settings=settings,
+        stop=threading.Event(),
+        available_now=True,
+    )[0]
+    seconds = time.perf_counter() - started
+    return Figure(path, runner.totals.events, runner.totals.epochs, seconds, _steady(runner))
+
+
+def _steady(runner: EpochRunner) -> float:
+    """Events/s between the end of the first epoch and the end of the last that read events."""
+    ends = [(at, events) for at, events in runner.totals.timeline if events]
+    if len(ends) < 2:  # noqa: PLR2004 - a rate needs two points
+        return 0.0
+    return sum(events for _, events in ends[1:]) / (ends[-1][0] - ends[0][0])
