@@ -92,7 +92,8 @@ def prepare_kafka(directory: Path, port: int, controller_port: int, java_home: P
 
 def _format(directory: Path, java_home: Path | None) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster]
+    # One word: one id in sixty-four begins with a dash and would be taken for an option.
+    tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
     done = subprocess.run(
         [*_java(java_home), *tool, "--config", "server.properties"],
         check=False,
