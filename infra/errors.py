@@ -5,7 +5,8 @@ UserflowError
 ├── SettingsError   an environment variable or userflow.toml holds a value that cannot be used
 ├── ServiceError    Kafka, PostgreSQL or Redis does not start, stop or answer
 │   └── PortTaken   a configured port belongs to another program
-└── StackNotUp      something needs the services, and they were never started
+├── StackNotUp      something needs the services, and they were never started
+└── StreamFailed    a streaming process ended, or did not do in time what it should
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ __all__ = [
     "SettingsError",
     "SetupError",
     "StackNotUp",
+    "StreamFailed",
     "UserflowError",
 ]
 
@@ -42,3 +44,7 @@ class PortTaken(ServiceError):
 
 class StackNotUp(UserflowError):
     """The services were never started in this home."""
+
+
+class StreamFailed(UserflowError):
+    """A streaming process ended, or did not do in time what it should."""
