@@ -16,6 +16,8 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, NoReturn
 
+import msgspec
+
 from features.contract import Contract, Field, FieldType, Record
 from features.timestamps import NUMBER, BadTimestamp, parse_timestamp
 
@@ -46,6 +48,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 CONTAINERS = ("properties", "context")
+_CANONICAL = msgspec.json.Encoder(order="deterministic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +227,7 @@ def derived_id(contract: Contract, event: Record) -> str:
     that a resend, and a contract with new optional fields, give the same id.
     """
     sent = {k: v for k, v in event.items() if v is not None and k != "event_id"}
-    text = json.dumps([contract.topic, sent], sort_keys=True, separators=(",", ":"))
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(_CANONICAL.encode([contract.topic, sent]), digest_size=16).hexdigest()
 
 
 def _value(field: Field, value: Any) -> Any:

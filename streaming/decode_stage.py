@@ -25,6 +25,7 @@ READ = {
 }
 # What a bucket passes on untouched: its place does not matter.
 PASSED = 0
+EPOCH_MS = r"^[1-9]\d{11,12}$"
 Packed = tuple[int, str, bytes]
 
 
@@ -88,15 +89,15 @@ def _received_at(records: pl.DataFrame) -> pl.Series:
     headers = records["received_at"]
     if headers.null_count() == len(headers):
         return appended
-    return pl.Series(
-        [_parsed(h, a) for h, a in zip(headers.to_list(), appended.to_list(), strict=True)],
-        dtype=pl.Int64,
-    )
+    # What we write ourselves is epoch milliseconds; other forms are rare and read one by one.
+    millis = pl.when(headers.str.contains(EPOCH_MS)).then(headers)
+    frame = pl.select(plain=millis.cast(pl.Int64, strict=False) * 1000, appended=appended)
+    received = frame.select(pl.coalesce("plain", "appended")).to_series()
+    odd = (headers.is_not_null() & frame["plain"].is_null()).arg_true()
+    return received.scatter(odd, [_parsed(headers[i], appended[i]) for i in odd.to_list()])
 
 
-def _parsed(header: str | None, appended: int) -> int:
-    if header is None:
-        return appended
+def _parsed(header: str, appended: int) -> int:
     try:
         return parse_timestamp(header)
     except BadTimestamp:
