@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pyspark.sql import SparkSession
 from features.views import SESSION_FEATURES
 from infra.endpoints import Endpoints
 from infra.settings import Settings
-from infra.streams import Stores, all_stores, run_jobs
+from infra.streams import OpenStores, Stores, all_stores, run_jobs
 from producer.run import run
 from producer.sent import Sent
 from producer.simulate import Simulation, simulate
@@ -59,10 +60,23 @@ def bench_sessions(
     say(f"writing {events:,} events to {SESSION_FEATURES.topic} ...")
     write_log(endpoints.kafka, events)
     figures = []
-    for path, stores in _paths(endpoints):
+    for path, stores in PATHS.items():
         say(f"measuring {path} ...")
         figures.append(_measure(path, stores, spark=spark, endpoints=endpoints, settings=settings))
     return figures
+
+
+@contextmanager
+def no_stores(endpoints: Endpoints) -> Iterator[Stores]:
+    """Only the clock is kept."""
+    del endpoints
+    yield Stores(ClockStore(), [])
+
+
+PATHS: dict[str, OpenStores] = {
+    "Kafka to a no-op sink": no_stores,
+    "Kafka to all stores": all_stores,
+}
 
 
 def write_log(brokers: str, events: int) -> None:
@@ -89,14 +103,8 @@ def _batches(records: Iterator[Sent]) -> Iterator[list[Sent]]:
     yield batch
 
 
-def _paths(endpoints: Endpoints) -> Iterator[tuple[str, Stores]]:
-    yield "Kafka to a no-op sink", Stores(ClockStore(), [])
-    with all_stores(endpoints) as stores:
-        yield "Kafka to all stores", stores
-
-
 def _measure(
-    path: str, stores: Stores, *, spark: SparkSession, endpoints: Endpoints, settings: Settings
+    path: str, stores: OpenStores, *, spark: SparkSession, endpoints: Endpoints, settings: Settings
 ) -> Figure:
     checkpoints = Path(settings.checkpoint_root)
     shutil.rmtree(checkpoints, ignore_errors=True)
@@ -104,7 +112,7 @@ def _measure(
     runner = run_jobs(
         [JOBS["webtoon"]],
         spark=spark,
-        stores=stores,
+        open_stores=stores,
         endpoints=endpoints,
         settings=settings,
         stop=threading.Event(),

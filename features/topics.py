@@ -53,6 +53,7 @@ def _input(name: str) -> Topic:
 TOPICS = (
     *(_input(name) for name in CONTRACTS),
     *(Topic(name=name, partitions=6) for name in OUTPUTS),
-    Topic(name=DEAD_LETTERS, partitions=6),
+    # The largest record that an input takes must fit with its headers.
+    Topic(name=DEAD_LETTERS, partitions=6, max_message_bytes=9 << 20),
     Topic(name=TICKS, partitions=1, embedded_partitions=1),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import polars as pl
@@ -29,7 +29,7 @@ from streaming.sinks.postgres import PostgresEpochStore
 from streaming.sinks.redis import RedisSink
 from streaming.source import end_offsets, read_kafka
 
-__all__ = ["Stores", "all_stores", "run_jobs", "spark_session", "stop_on_signals"]
+__all__ = ["OpenStores", "Stores", "all_stores", "run_jobs", "spark_session", "stop_on_signals"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class Stores:
 
     epochs: EpochStore
     sinks: Sequence[Sink]
+
+
+OpenStores = Callable[[Endpoints], AbstractContextManager[Stores]]
 
 
 def spark_session(settings: Settings, master: str) -> SparkSession:
@@ -50,6 +53,7 @@ def spark_session(settings: Settings, master: str) -> SparkSession:
             driver_memory=settings.driver_memory,
             shuffle_partitions=settings.shuffle_partitions,
             scratch=scratch,
+            log_file=settings.home / "logs" / "spark.log",
         )
     )
 
@@ -74,37 +78,40 @@ def run_jobs(
     jobs: Sequence[Job],
     *,
     spark: SparkSession,
-    stores: Stores,
+    open_stores: OpenStores,
     endpoints: Endpoints,
     settings: Settings,
     stop: threading.Event,
     available_now: bool,
 ) -> Sequence[EpochRunner]:
-    """Run jobs until `stop`, or, with `available_now`, until all that is there is processed."""
+    """Run jobs until `stop`, or, with `available_now`, until all that is there is processed.
+
+    Each job has stores of its own: their epochs run at the same time.
+    """
     genre_of = load_genres(endpoints.postgres)
-    ends = end_offsets(endpoints.kafka)
-    running = []
-    for job in jobs:
-        runner = EpochRunner(
-            job,
-            store=stores.epochs,
-            sinks=stores.sinks,
-            end_offsets=ends,
-            genre_of=genre_of,
-            max_offsets=settings.max_offsets_per_trigger,
-            is_replay=available_now,
-        )
-        plan = Plan(
-            job=job,
-            records=read_kafka(
-                spark, endpoints.kafka, job.topics, settings.max_offsets_per_trigger
-            ),
-            run_epoch=runner,
-            checkpoint=f"{settings.checkpoint_root}/{job.name}",
-        )
-        running.append(Running(plan, runner))
+    most = settings.max_offsets_per_trigger
     process = drain if available_now else run_until
-    process(stop, running, waker(endpoints.kafka))
+    running = []
+    with ExitStack() as stack:
+        for job in jobs:
+            stores = stack.enter_context(open_stores(endpoints))
+            runner = EpochRunner(
+                job,
+                store=stores.epochs,
+                sinks=stores.sinks,
+                end_offsets=end_offsets(endpoints.kafka),
+                genre_of=genre_of,
+                max_offsets=most,
+                is_replay=available_now,
+            )
+            plan = Plan(
+                job=job,
+                records=read_kafka(spark, endpoints.kafka, job.topics, most),
+                run_epoch=runner,
+                checkpoint=f"{settings.checkpoint_root}/{job.name}",
+            )
+            running.append(Running(plan, runner))
+        process(stop, running, waker(endpoints.kafka))
     return [one.runner for one in running]
 
 

@@ -31,6 +31,16 @@ class Running:
     plan: Plan
     runner: EpochRunner
 
+    def start(self) -> StreamingQuery:
+        return self._watched(self.plan.start())
+
+    def drain(self) -> StreamingQuery:
+        return self._watched(self.plan.drain())
+
+    def _watched(self, query: StreamingQuery) -> StreamingQuery:
+        self.runner.state_bytes = lambda: _state_bytes(query)
+        return query
+
 
 def waker(brokers: str) -> Waker:
     """Sends an empty record that makes Spark run a batch: time has passed, no event has come."""
@@ -45,9 +55,11 @@ def waker(brokers: str) -> Waker:
 
 def run_until(stop: threading.Event, jobs: Sequence[Running], wake: Waker) -> None:
     """Run the jobs until `stop`; a failed query ends the others and raises."""
-    queries = [running.plan.start() for running in jobs]
+    queries = [running.start() for running in jobs]
     log.info("started", jobs=[running.plan.job.name for running in jobs])
     try:
+        # A first epoch even without events: it tells what the state still has to close.
+        wake()
         while not stop.wait(LOOK_EVERY_S):
             if failed := next((q for q in queries if not q.isActive), None):
                 failed.awaitTermination()
@@ -73,13 +85,19 @@ def drain(stop: threading.Event, jobs: Sequence[Running], wake: Waker) -> None:
 
 
 def _drain(stop: threading.Event, running: Running) -> None:
-    query = running.plan.drain()
+    query = running.drain()
     while query.isActive and not stop.is_set():
         query.awaitTermination(1)
     if stop.is_set():
         _stop(query, running.runner)
     else:
         query.awaitTermination()  # raises what the query failed of
+
+
+def _state_bytes(query: StreamingQuery) -> int | None:
+    progress = query.lastProgress
+    operators = progress["stateOperators"] if progress else []
+    return sum(operator["memoryUsedBytes"] for operator in operators) if operators else None
 
 
 def _is_due(runner: EpochRunner) -> bool:

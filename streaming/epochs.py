@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -74,6 +74,8 @@ class EpochRunner:
         self.next_due_us: int | None = None
         self.drained_at_us: int | None = None
         self.totals = Totals()
+        # Set once the query runs: the size of its state store after the epoch before.
+        self.state_bytes: Callable[[], int | None] = lambda: None
         self.busy = threading.Lock()
 
     def __call__(self, batch: DataFrame, number: int) -> None:
@@ -123,8 +125,12 @@ class EpochRunner:
             sink.write(epoch, output)
             stages[sink.name] = time.perf_counter() - begun
         self.clock = after
-        self._note(frames, output, is_drained=ends is None or not _unread(after, ends))
-        self._log(epoch, output, after, stages, time.perf_counter() - started)
+        lag = 0 if ends is None else _unread(after, ends)
+        self._note(frames, output, is_drained=lag == 0)
+        state = _state(frames.get("stats"), self.state_bytes())
+        self._count(output)
+        took = time.perf_counter() - started
+        self._log(epoch, output, after, stages=stages, took=took, lag=lag, state=state)
 
     def _clock_before(self, checkpoint_id: str, number: int) -> Clock:
         if self.clock is None:
@@ -173,32 +179,46 @@ class EpochRunner:
         elif output.rows_in or self.drained_at_us is None:
             self.drained_at_us = _now_us()
 
-    def _log(
-        self, epoch: Epoch, output: Output, clock: Clock, stages: dict[str, float], took: float
-    ) -> None:
-        accepted = sum(frame.height for frame in output.events.values())
-        changed = sum(frame.height for frame in output.rows.values())
+    def _count(self, output: Output) -> None:
         totals = self.totals
         totals.epochs += 1
         totals.timeline.append((time.perf_counter(), output.rows_in))
         totals.events += output.rows_in
-        totals.rows += changed
-        totals.accepted += accepted
+        totals.rows += _height(output.rows)
+        totals.accepted += _height(output.events)
         totals.duplicates += output.duplicates
         totals.rejected += output.dead.height
+
+    def _log(
+        self,
+        epoch: Epoch,
+        output: Output,
+        clock: Clock,
+        *,
+        stages: Mapping[str, float],
+        took: float,
+        lag: int,
+        state: Mapping[str, int | None],
+    ) -> None:
         log.info(
             "epoch",
             job=self.job.name,
             epoch=epoch.number,
             rows_in=output.rows_in,
-            accepted=accepted,
+            accepted=_height(output.events),
             duplicates=output.duplicates,
             rejected=dict(output.dead["reason_code"].value_counts().rows()),
-            rows_out=changed,
+            rows_out=_height(output.rows),
             seconds=round(took, 3),
             stages={name: round(seconds, 3) for name, seconds in stages.items()},
-            watermark=_iso(clock.watermark_us),
+            watermark=None if clock.watermark_us is None else to_iso(clock.watermark_us),
+            lag=lag,
+            state=state,
         )
+
+
+def _height(frames: Mapping[str, pl.DataFrame]) -> int:
+    return sum(frame.height for frame in frames.values())
 
 
 def _read(frame: pl.DataFrame | None) -> Clock:
@@ -223,8 +243,13 @@ def _with_watermark(clock: Clock, watermark_us: int | None) -> Clock:
     return Clock(watermark_us=watermark_us, event_times=clock.event_times, offsets=clock.offsets)
 
 
-def _unread(clock: Clock, ends: Mapping[str, int]) -> bool:
-    return any(clock.offsets.get(partition, 0) < end for partition, end in ends.items())
+def _unread(clock: Clock, ends: Mapping[str, int]) -> int:
+    """How many records stand in Kafka that no epoch has read."""
+    return sum(max(0, end - clock.offsets.get(partition, 0)) for partition, end in ends.items())
+
+
+def _state(stats: pl.DataFrame | None, size: int | None) -> dict[str, int | None]:
+    return {"sessions": None if stats is None else int(stats["live_keys"].sum()), "bytes": size}
 
 
 def _archived(topic: str, events: pl.DataFrame) -> pl.DataFrame:
@@ -234,10 +259,6 @@ def _archived(topic: str, events: pl.DataFrame) -> pl.DataFrame:
 
 def _with_times(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
     return frame.with_columns(pl.col(columns).cast(pl.Datetime("us", "UTC")))
-
-
-def _iso(micros: int | None) -> str | None:
-    return None if micros is None else to_iso(micros)
 
 
 def _now_us() -> int:

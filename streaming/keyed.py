@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 import polars as pl
-from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
+from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
 from features import sessions
 from features.contracts import CONTRACTS

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +26,8 @@ class SparkOptions:
     master: str = "local[2]"
     driver_memory: str = "2g"
     shuffle_partitions: int = 2
-    scratch: Path = Path("/tmp")  # noqa: S108 - Spark's own default
+    scratch: Path
+    log_file: Path
 
 
 def create_session(options: SparkOptions) -> SparkSession:
@@ -33,9 +37,33 @@ def create_session(options: SparkOptions) -> SparkSession:
     builder = SparkSession.Builder().master(options.master).appName("userflow")
     for key, value in {**_fixed(), **_chosen(options)}.items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    # Pandas 3 is what we test with; Spark says at every start that it has not.
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+    with _own_process(options.log_file):
+        session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+@contextmanager
+def _own_process(log_file: Path) -> Iterator[None]:
+    """Let the JVM that starts here write to a file, and leave SIGTERM to us.
+
+    A JVM that inherits an ignored signal keeps ignoring it: a signal to the whole process group
+    must not end it before the epoch that runs is finished. It ends with this process.
+    """
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    handler = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.stderr.flush()
+    standard_error = os.dup(2)
+    try:
+        with log_file.open("ab") as log:
+            os.dup2(log.fileno(), 2)
+        yield
+    finally:
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _chosen(options: SparkOptions) -> dict[str, str]:
@@ -62,6 +90,7 @@ def _fixed() -> dict[str, str]:
         # A worker is one of several processes: each takes one core.
         "spark.executorEnv.POLARS_MAX_THREADS": "1",
         "spark.executorEnv.OMP_NUM_THREADS": "1",
+        "spark.executorEnv.PYTHONWARNINGS": "ignore::FutureWarning",
         # One Arrow batch for each task: packing pays by the batch.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
         # An exchange of a few packed rows has nothing that adaptive execution could adapt.

@@ -7,7 +7,7 @@ import json
 import click
 
 from infra.endpoints import Endpoints
-from infra.errors import UserflowError
+from infra.errors import StreamFailed, UserflowError
 from infra.settings import load_settings
 
 __all__ = ["get", "stream"]
@@ -28,6 +28,8 @@ def stream(*, jobs: str, available_now: bool, master: str, as_json: bool) -> Non
     endpoints = Endpoints.read(settings.home)
     chosen = _jobs(jobs)
 
+    from pyspark.errors import StreamingQueryException  # noqa: PLC0415
+
     from infra.logs import configure_logs  # noqa: PLC0415 - Spark's imports take seconds
     from infra.streams import (  # noqa: PLC0415
         all_stores,
@@ -37,20 +39,27 @@ def stream(*, jobs: str, available_now: bool, master: str, as_json: bool) -> Non
     )
 
     configure_logs(settings.log_level)
-    with stop_on_signals() as stop, all_stores(endpoints) as stores:
-        spark = spark_session(settings, master)
-        try:
+    spark = spark_session(settings, master)
+    try:
+        # After Spark's start, which puts a handler of its own on Ctrl-C.
+        with stop_on_signals() as stop:
             runners = run_jobs(
                 chosen,
                 spark=spark,
-                stores=stores,
+                open_stores=all_stores,
                 endpoints=endpoints,
                 settings=settings,
                 stop=stop,
                 available_now=available_now,
             )
-        finally:
-            spark.stop()
+    except StreamingQueryException as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StreamFailed(
+            f"The stream stopped: {reason} More is in {settings.home / 'logs' / 'spark.log'}; "
+            "the next start goes on from the last committed epoch."
+        ) from error
+    finally:
+        spark.stop()
     _print([runner.summary() for runner in runners], as_json=as_json)
 
 

@@ -15,7 +15,7 @@ from streaming.ports import Epoch, Output
 
 __all__ = ["DeadLetterTopicSink", "NotDelivered"]
 
-MAX_BYTES = 8 << 20
+MAX_BYTES = 9 << 20
 TIMEOUT_S = 60.0
 SETTINGS = {
     "enable.idempotence": True,
