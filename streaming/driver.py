@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 from confluent_kafka import Producer
-from pyspark.sql.streaming import StreamingQuery
+from pyspark.sql.streaming.query import StreamingQuery
 
 from features.topics import TICKS
 from streaming.epochs import EpochRunner
