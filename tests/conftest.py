@@ -9,12 +9,6 @@ from pathlib import Path
 import pytest
 
 from infra.endpoints import Endpoints
-from infra.settings import Settings
-
-
-def settings_for(home: Path) -> Settings:
-    """Settings of an embedded stack, whatever the developer's own environment says."""
-    return Settings(home=home, lake="", kafka=None, postgres=None, redis=None, start_timeout=120)
 
 
 @pytest.fixture(scope="session")
@@ -37,14 +31,7 @@ def stack_home(new_home: Callable[[str], Path]) -> Path:
 @pytest.fixture(scope="session")
 def stack(stack_home: Path) -> Iterator[Endpoints]:
     """Kafka, PostgreSQL and Redis, running and initialised."""
-    from infra.initialise import initialise
-    from infra.stack.stack import Stack
+    from stacks import running
 
-    settings = settings_for(stack_home)
-    services = Stack(settings)
-    try:
-        endpoints = services.up()
-        initialise(endpoints, settings, services.credentials)
+    with running(stack_home) as endpoints:
         yield endpoints
-    finally:
-        services.down()

@@ -27,6 +27,7 @@ __all__ = ["Probe", "Service", "identity", "start_mark"]
 
 Probe = Callable[[], str | None]  # None once the service answers, else why it does not
 POLL_SECONDS = 0.1
+REAPED_WITHIN = 15
 LOG_LIMIT = 10 * 1024 * 1024
 TAIL_LINES = 12
 # The shell leaves at once, so the service belongs to init and can never become our zombie.
@@ -82,11 +83,13 @@ class Service:
             record = json.loads(self.pid_file.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
-        return record["pid"] if start_mark(record["pid"]) == record["mark"] else None
+        mark = start_mark(record["pid"])
+        return record["pid"] if mark is not None and mark == record["mark"] else None
 
     def start(self, timeout: float) -> None:
         """Start the process unless it runs, and return when it answers."""
         if self.pid() is None:
+            self._wait_until_reaped()
             pid = self._launch()
             record = {"pid": pid, "mark": start_mark(pid)}
             write_private(self.pid_file, json.dumps(record))
@@ -109,6 +112,16 @@ class Service:
                 **identity(self.user),
             )
         return int(shell.stdout)
+
+    def _wait_until_reaped(self) -> None:
+        """A killed process stays in the table until init has noticed, and PostgreSQL would take it
+        for a running one.
+        """
+        with contextlib.suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            last = psutil.Process(json.loads(self.pid_file.read_text(encoding="utf-8"))["pid"])
+            deadline = time.monotonic() + REAPED_WITHIN
+            while last.status() == psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
 
     def _rotate_log(self) -> None:
         if self.log_file.exists() and self.log_file.stat().st_size > LOG_LIMIT:

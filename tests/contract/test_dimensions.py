@@ -16,7 +16,7 @@ def test_loading_again_changes_only_what_differs(stack: Endpoints) -> None:
     with psycopg.connect(stack.postgres) as connection:
         load_dimensions(connection)
         connection.execute("UPDATE dim.products SET price = 0 WHERE product_id = 'prod_0001'")
-        connection.execute("UPDATE dim.episodes SET genre = NULL WHERE episode_id = 'ep_0002'")
+        connection.execute("UPDATE dim.episodes SET genre = 'other' WHERE episode_id = 'ep_0002'")
         report = load_dimensions(connection)
         assert (report.episodes, report.products) == (1, 1)
         again = load_dimensions(connection)
