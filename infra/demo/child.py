@@ -39,11 +39,6 @@ class StreamProcess:
             what="start",
         )
 
-    def epochs(self, job: str) -> int:
-        """How many epochs of the job it has run."""
-        mine = (line for line in self.lines() if line.get("event") == "epoch")
-        return sum(line.get("job") == job for line in mine)
-
     def wait(self, is_so: Callable[[], bool], *, timeout: float, what: str) -> None:
         """Look until it is so; raises `StreamFailed` when the process ends first or time is up."""
         deadline = time.monotonic() + timeout

@@ -17,7 +17,9 @@ import polars as pl
 
 from features.contracts import CONTRACTS
 from features.decoding import Decoder
+from infra.errors import ServiceError
 from producer.bad import carried_by
+from producer.errors import ProducerError
 from producer.run import Pace, Summary, paced
 from producer.run import run as send
 from producer.sent import Sent
@@ -100,7 +102,10 @@ def produce(
     stopped = threading.Event()
     pace = Pace(start_us, time.monotonic, stopped.wait)
     batches = paced(records(seconds=seconds, start_us=start_us), pace)
-    return send(batches, KafkaSink(servers), stopped=stopped, progress=progress)
+    try:
+        return send(batches, KafkaSink(servers), stopped=stopped, progress=progress)
+    except ProducerError as error:
+        raise ServiceError(str(error)) from error
 
 
 def sent_events(run: Run) -> pl.DataFrame:
