@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -22,7 +23,7 @@ from features.timestamps import to_iso
 from features.views import VIEWS
 from streaming.jobs import Job
 from streaming.packing import gather
-from streaming.ports import DEAD, Clock, Epoch, EpochStore, Output, Sinks
+from streaming.ports import DEAD, Clock, Epoch, EpochStore, Output, Sink, Sinks
 from streaming.source import EndOffsets
 from streaming.task import tell_tasks
 from streaming.watermark import advance, when_idle
@@ -120,10 +121,7 @@ class EpochRunner:
         output = self._output(frames, rows_in)
         epoch, output, after = self.store.commit(epoch, output, after)
         stages = {"process": processed - started, self.store.name: time.perf_counter() - processed}
-        for sink in self.sinks:
-            begun = time.perf_counter()
-            sink.write(epoch, output)
-            stages[sink.name] = time.perf_counter() - begun
+        stages |= self._follow(epoch, output)
         self.clock = after
         lag = 0 if ends is None else _unread(after, ends)
         self._note(frames, output, is_drained=lag == 0)
@@ -131,6 +129,18 @@ class EpochRunner:
         self._count(output)
         took = time.perf_counter() - started
         self._log(epoch, output, after, stages=stages, took=took, lag=lag, state=state)
+
+    def _follow(self, epoch: Epoch, output: Output) -> dict[str, float]:
+        """The other stores write side by side: each can repeat an epoch without the others."""
+
+        def seconds(sink: Sink) -> float:
+            begun = time.perf_counter()
+            sink.write(epoch, output)
+            return time.perf_counter() - begun
+
+        with ThreadPoolExecutor(max_workers=max(1, len(self.sinks))) as pool:
+            names = [sink.name for sink in self.sinks]
+            return dict(zip(names, pool.map(seconds, self.sinks), strict=True))
 
     def _clock_before(self, checkpoint_id: str, number: int) -> Clock:
         if self.clock is None:

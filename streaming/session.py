@@ -93,6 +93,12 @@ def _fixed() -> dict[str, str]:
         "spark.executorEnv.PYTHONWARNINGS": "ignore::FutureWarning",
         # One Arrow batch for each task: packing pays by the batch.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+        # Throughput counts, and a collection of packed rows is short: the parallel collector leaves
+        # the cores to the tasks.
+        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
+        "spark.executor.extraJavaOptions": "-XX:+UseParallelGC",
+        # What is packed is compressed already.
+        "spark.shuffle.compress": "false",
         # An exchange of a few packed rows has nothing that adaptive execution could adapt.
         "spark.sql.adaptive.enabled": "false",
         "spark.sql.streaming.stateStore.providerClass": (
