@@ -24,10 +24,10 @@ import polars as pl
 
 from features.columns import column_of, polars_schema, polars_type
 from features.contract import Contract, Field, FieldType
+from features.json_text import MAX_BYTES
 from features.validation import (
     MAX_AGE,
     MAX_AHEAD,
-    MAX_BYTES,
     MAX_ID,
     MAX_STRING,
     Rejected,

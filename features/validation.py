@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from features.contract import Contract, Field, FieldType, Record
+from features.json_text import Refusal, json_type, parse_object, refuse
 from features.timestamps import NUMBER, BadTimestamp, parse_timestamp
 
 __all__ = ["REASON_CODES", "Accepted", "Rejected", "derived_id", "validate"]
@@ -36,8 +37,6 @@ REASON_CODES = (
     "too_large",
     "late",
 )
-MAX_BYTES = 1 << 20
-MAX_DEPTH = 64
 MAX_ID = 256
 MAX_STRING = 4096
 LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
@@ -66,81 +65,17 @@ class Rejected:
     reason: str
 
 
-class _Refusal(Exception):
-    """Leaves the nested checks; never leaves this module."""
-
-
 def validate(contract: Contract, raw: bytes | None, received_at_us: int) -> Accepted | Rejected:
     """One raw value against its contract; `received_at_us` anchors the time bounds."""
     try:
-        document = _parse(raw)
+        document = parse_object(raw)
         event = _fields(contract, document)
         if event["event_at"] is None:
             event["event_at"] = received_at_us
         _check_time(event["event_at"], received_at_us)
-    except _Refusal as refusal:
+    except Refusal as refusal:
         return Rejected(*refusal.args)
     return Accepted(event)
-
-
-def _refuse(code: str, reason: str) -> NoReturn:
-    raise _Refusal(code, reason)
-
-
-# --- the text -----------------------------------------------------------------------------------
-
-
-def _parse(raw: bytes | None) -> Record:
-    raw = raw or b""
-    if len(raw) > MAX_BYTES:
-        _refuse("too_large", f"The value has {len(raw):,} bytes; at most {MAX_BYTES:,} are taken.")
-    if not raw.strip():
-        _refuse("not_json", "The value is empty; expected a JSON object.")
-    try:
-        document = _loads(raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        _refuse("not_json", f"Byte {error.start} is not UTF-8.")
-    except RecursionError:
-        _refuse("not_json", f"Nested deeper than {MAX_DEPTH} levels.")
-    except ValueError as error:
-        _refuse("not_json", f"{str(error)[:200]}.")
-    if _depth_exceeds(document, MAX_DEPTH):
-        _refuse("not_json", f"Nested deeper than {MAX_DEPTH} levels.")
-    if not isinstance(document, dict):
-        _refuse("not_an_object", f"Found a JSON {_json_type(document)}; expected an object.")
-    return document
-
-
-def _loads(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique_keys, parse_int=_parse_int)
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"Key {next(k for k in keys if keys.count(k) > 1)!r} stands twice")
-    return found
-
-
-def _parse_int(text: str) -> int | float:
-    # int() refuses beyond 4,300 digits, and what overflows a double is no number of ours.
-    number = float(text)
-    return int(text) if math.isfinite(number) else number
-
-
-def _depth_exceeds(document: Any, limit: int) -> bool:
-    level = [document]
-    for _ in range(limit):
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return False
-    return any(isinstance(node, dict | list) for node in level)
 
 
 # --- the fields ---------------------------------------------------------------------------------
@@ -211,15 +146,15 @@ def _lookup(paths: tuple[str, ...], leaves: Record) -> tuple[str, Any]:
 
 def _check_missing(field: Field, kind: Any, leaves: Record) -> None:
     if field.required:
-        _refuse("missing_field", f"Field {field.name!r} is required.")
+        refuse("missing_field", f"Field {field.name!r} is required.")
     waived = field.waived_by is not None and field.waived_by in leaves
     if kind in field.required_for and not waived:
-        _refuse("missing_field", f"Field {field.name!r} is required for {kind!r}.")
+        refuse("missing_field", f"Field {field.name!r} is required for {kind!r}.")
 
 
 def _check_storable(field: Field, micros: int) -> None:
     if micros < YEAR_ONE:
-        _refuse("bad_timestamp", f"Field {field.name!r} lies before year 1.")
+        refuse("bad_timestamp", f"Field {field.name!r} lies before year 1.")
 
 
 def derived_id(contract: Contract, event: Record) -> str:
@@ -234,15 +169,15 @@ def _value(field: Field, value: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, float) and not math.isfinite(value):
-        _refuse("wrong_type", f"Field {field.name!r} holds {value}; expected a finite number.")
+        refuse("wrong_type", f"Field {field.name!r} holds {value}; expected a finite number.")
     value = _READERS[field.type](field, value)
     if field.allowed and value not in field.allowed:
-        _refuse(
+        refuse(
             "not_allowed",
             f"Field {field.name!r} holds {_short(value)}; allowed are {', '.join(field.allowed)}.",
         )
     if field.pattern and not re.fullmatch(field.pattern, value):
-        _refuse(
+        refuse(
             "not_allowed",
             f"Field {field.name!r} holds {_short(value)}; expected the form {field.pattern}.",
         )
@@ -257,12 +192,12 @@ def _read_id(field: Field, value: Any) -> str:
     if not isinstance(value, str):
         _wrong_type(field, value, "text or a whole number")
     if not 0 < len(value) <= MAX_ID:
-        _refuse(
+        refuse(
             "out_of_range",
             f"Field {field.name!r} has {len(value)} characters; expected 1 to {MAX_ID}.",
         )
     if CONTROL.search(value) or SURROGATE.search(value):
-        _refuse("out_of_range", f"Field {field.name!r} holds a control character.")
+        refuse("out_of_range", f"Field {field.name!r} holds a control character.")
     return value
 
 
@@ -270,7 +205,7 @@ def _read_string(field: Field, value: Any) -> str:
     if not isinstance(value, str):
         _wrong_type(field, value, "text")
     if len(value) > MAX_STRING and not (field.allowed or field.pattern):
-        _refuse(
+        refuse(
             "out_of_range",
             f"Field {field.name!r} has {len(value):,} characters; at most {MAX_STRING:,}.",
         )
@@ -296,7 +231,7 @@ def _read_long(field: Field, value: Any) -> int:
             _wrong_type(field, value, "a whole number")
         number = int(number)
     if not LONG_MIN <= number <= LONG_MAX:
-        _refuse("out_of_range", f"Field {field.name!r} does not fit 64 bits.")
+        refuse("out_of_range", f"Field {field.name!r} does not fit 64 bits.")
     _check_range(field, number)
     return number
 
@@ -316,7 +251,7 @@ def _check_range(field: Field, number: float) -> None:
     low, high = field.minimum, field.maximum
     if (low is not None and number < low) or (high is not None and number > high):
         bounds = f"{'' if low is None else f'{low:g}'}..{'' if high is None else f'{high:g}'}"
-        _refuse("out_of_range", f"Field {field.name!r} holds {_short(number)}; expected {bounds}.")
+        refuse("out_of_range", f"Field {field.name!r} holds {_short(number)}; expected {bounds}.")
 
 
 def _read_boolean(field: Field, value: Any) -> bool:
@@ -333,7 +268,7 @@ def _read_time(field: Field, value: Any) -> int:
     try:
         return parse_timestamp(value)
     except BadTimestamp as error:
-        _refuse("bad_timestamp", f"Field {field.name!r}: {error}.")
+        refuse("bad_timestamp", f"Field {field.name!r}: {error}.")
 
 
 def _read_records(field: Field, value: Any) -> list[Record]:
@@ -349,7 +284,7 @@ def _read_record(field: Field, item: Any) -> Record:
     for part in field.items:
         value = _value(part, _lookup(part.paths, item)[1])
         if value is None and part.required:
-            _refuse("missing_field", f"An entry of {field.name!r} has no {part.name!r}.")
+            refuse("missing_field", f"An entry of {field.name!r} has no {part.name!r}.")
         record[part.name] = part.default if value is None else value
     return record
 
@@ -371,22 +306,17 @@ _READERS: dict[FieldType, Callable[[Field, Any], Any]] = {
 def _check_time(event_at: int, received_at: int) -> None:
     ahead = event_at - received_at
     if ahead > MAX_AHEAD:
-        _refuse("in_the_future", f"Event time is {ahead // 1_000_000:,} s ahead of its receipt.")
+        refuse("in_the_future", f"Event time is {ahead // 1_000_000:,} s ahead of its receipt.")
     if -ahead > MAX_AGE:
-        _refuse("too_old", f"Event time is {-ahead // 86_400_000_000:,} days before its receipt.")
+        refuse("too_old", f"Event time is {-ahead // 86_400_000_000:,} days before its receipt.")
 
 
 # --- words --------------------------------------------------------------------------------------
 
 
 def _wrong_type(field: Field, value: Any, expected: str) -> NoReturn:
-    found = f"{_json_type(value)} {_short(value)}"
-    _refuse("wrong_type", f"Field {field.name!r} holds the {found}; expected {expected}.")
-
-
-def _json_type(value: Any) -> str:
-    names = {bool: "boolean", str: "string", list: "array", dict: "object", type(None): "null"}
-    return names.get(type(value), "number")
+    found = f"{json_type(value)} {_short(value)}"
+    refuse("wrong_type", f"Field {field.name!r} holds the {found}; expected {expected}.")
 
 
 def _short(value: Any) -> str:
