@@ -55,13 +55,13 @@ def check(decoder: Decoder, values: list[bytes | None]) -> None:
     assert decoded.rejects.rows() == rejects
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(raw_values(WEBTOON_EVENT, "ui_version", "eventId", "scrollRatio"), max_size=8))
 def test_webtoon_batches_decode_as_they_validate(values: list[bytes | None]) -> None:
     check(WEBTOON_DECODER, values)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(raw_values(FLAT_COMMERCE, "context", "items", "category", "page"), max_size=8))
 def test_commerce_batches_decode_as_they_validate(values: list[bytes | None]) -> None:
     check(COMMERCE_DECODER, values)

@@ -112,7 +112,7 @@ def logs(draw: st.DrawFn) -> list[dict[str, Any]]:
     ]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(logs(), st.randoms(use_true_random=False), st.integers(1, 6))
 def test_any_order_copies_and_batches_give_the_oracle(
     log: list[dict[str, Any]], rng: Any, parts: int
@@ -126,7 +126,7 @@ def test_any_order_copies_and_batches_give_the_oracle(
     compare(replay(batches, watermark), log, watermark)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(logs(), st.randoms(use_true_random=False))
 def test_a_watermark_that_moves_along_changes_nothing(log: list[dict[str, Any]], rng: Any) -> None:
     """Disorder within the delay: nothing is late, and every batch boundary gives the same."""

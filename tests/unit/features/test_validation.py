@@ -55,7 +55,7 @@ def reason(contract: Any, document: Any) -> str:
     return verdict.reason_code
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(raw_values(WEBTOON_EVENT, "event_id", "ui_version", "eventId", "scrollRatio"))
 def test_agrees_with_the_oracle(raw: bytes | None) -> None:
     code, event = expected(raw, NOW_US)
