@@ -10,7 +10,7 @@ __all__ = ["demo"]
 @click.command()
 @click.option(
     "--seconds",
-    type=click.IntRange(min=5),
+    type=click.IntRange(min=5, max=3600),
     default=60,
     show_default=True,
     help="How long users are simulated.",
