@@ -106,7 +106,7 @@ def run_jobs(
             )
             plan = Plan(
                 job=job,
-                records=read_kafka(spark, endpoints.kafka, job.topics, most),
+                records=read_kafka(spark, endpoints.kafka, job.subscription, most),
                 run_epoch=runner,
                 checkpoint=f"{settings.checkpoint_root}/{job.name}",
             )

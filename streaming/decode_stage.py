@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import polars as pl
@@ -11,7 +12,7 @@ import pyarrow as pa
 from features.contracts import CONTRACTS
 from features.decoding import Decoder
 from features.timestamps import BadTimestamp, parse_timestamp
-from streaming.packing import BUCKETS, bucket_of, to_blob
+from streaming.packing import bucket_of, to_blob
 from streaming.ports import DEAD
 from streaming.task import watermark_of_task
 
@@ -30,7 +31,7 @@ Packed = tuple[int, str, bytes]
 
 
 def decode_stage(
-    key_of: Mapping[str, str], lifetime_us: int
+    key_of: Mapping[str, str], buckets: int, lifetime_us: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """The function for `mapInArrow`: record batches of Kafka records to packed rows.
 
@@ -44,11 +45,12 @@ def decode_stage(
         awake = False
         for batch in batches:
             records = pl.DataFrame(batch)
-            packed = [] if awake else [(bucket, "wake", b"") for bucket in range(BUCKETS)]
+            packed = [] if awake else [(bucket, "wake", b"") for bucket in range(buckets)]
             awake = True
             for (topic,), part in records.partition_by("topic", as_dict=True).items():
                 if topic in key_of:
-                    packed += _decode(str(topic), key_of[str(topic)], part, at_risk_before)
+                    decoded = _decode(str(topic), part, at_risk_before)
+                    packed += _in_buckets(str(topic), key_of[str(topic)], buckets, decoded)
             yield _rows(packed)
 
     return decode
@@ -59,9 +61,14 @@ def _decoder(topic: str) -> Decoder:
     return Decoder(CONTRACTS[topic])
 
 
-def _decode(
-    topic: str, key: str, records: pl.DataFrame, at_risk_before: int | None
-) -> Iterator[Packed]:
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    events: pl.DataFrame
+    read: pl.DataFrame
+    dead: pl.DataFrame
+
+
+def _decode(topic: str, records: pl.DataFrame, at_risk_before: int | None) -> _Decoded:
     received = _received_at(records)
     decoded = _decoder(topic).decode(records["value"].to_list(), received)
     lineage = records.select(
@@ -72,14 +79,17 @@ def _decode(
         lineage[rows] if len(rows) < lineage.height else lineage
     )
     events = events.with_columns(pl.col("event_at").dt.timestamp("us"), raw=_raw(at_risk_before))
-    yield PASSED, "read", to_blob(_read(topic, records, events))
-    if decoded.rejects.height:
-        yield PASSED, "dead", to_blob(_dead(topic, records, decoded.rejects))
-    if events.height:
-        buckets = events.with_columns(bucket=bucket_of(events[key])).partition_by(
-            "bucket", as_dict=True, include_key=False
-        )
-        for (bucket,), part in buckets.items():
+    return _Decoded(events, _read(topic, records, events), _dead(topic, records, decoded.rejects))
+
+
+def _in_buckets(topic: str, key: str, buckets: int, decoded: _Decoded) -> Iterator[Packed]:
+    yield PASSED, "read", to_blob(decoded.read)
+    if decoded.dead.height:
+        yield PASSED, "dead", to_blob(decoded.dead)
+    if decoded.events.height:
+        numbered = decoded.events.with_columns(bucket=bucket_of(decoded.events[key], buckets))
+        parts = numbered.partition_by("bucket", as_dict=True, include_key=False)
+        for (bucket,), part in parts.items():
             yield int(str(bucket)), topic, to_blob(part)
 
 

@@ -12,9 +12,13 @@ from types import MappingProxyType
 from features.contracts import CONTRACTS
 from features.contracts.sources import SOURCES
 from features.errors import UnknownName
+from features.topics import TICKS
 from features.views import VIEWS
 
 __all__ = ["JOBS", "Job", "job_named"]
+
+BUCKETS = 16
+BUCKETS_WITHOUT_VIEW = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,19 @@ class Job:
     def topics(self) -> tuple[str, ...]:
         """The input topics."""
         return tuple(self.key_of)
+
+    @property
+    def subscription(self) -> tuple[str, ...]:
+        """The topics to read: without a view nothing is ever due, and nothing has to wake it."""
+        return (*self.topics, TICKS) if self.views else self.topics
+
+    @property
+    def buckets(self) -> int:
+        """How many groups the keyed state is cut into; fixed for the life of a checkpoint.
+
+        Each costs a call in every epoch, so only views, which have much to keep, get many.
+        """
+        return BUCKETS if self.views else BUCKETS_WITHOUT_VIEW
 
     @property
     def views(self) -> tuple[str, ...]:

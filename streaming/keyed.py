@@ -46,7 +46,7 @@ class KeyedState(StatefulProcessor):
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declare the state: it lives as long as the checkpoint."""
         self._visits = handle.getValueState("visits", "blob binary")
-        self._seen = handle.getMapState("seen", "slot long", "blob binary")
+        self._seen = handle.getMapState("seen", "topic string, slot long", "blob binary")
         self._meta = handle.getValueState("meta", "next_due long, oldest_slot long, live_keys long")
 
     def handleInputRows(  # noqa: N802 - Spark's name
@@ -79,7 +79,7 @@ class KeyedState(StatefulProcessor):
         fresh_sessions = None
         touched: list[int] = []
         for topic, parts in blobs.items():
-            sifted, slots = self._sift(concat(map(from_blob, parts)), now)
+            sifted, slots = self._sift(topic, concat(map(from_blob, parts)), now)
             touched += slots
             duplicates += sifted.duplicates
             late, accepted = sifted.late, sifted.fresh
@@ -126,20 +126,21 @@ class KeyedState(StatefulProcessor):
         self._visits.update((to_blob(visits),))
         return put_out, sessions.next_due(visits), visits.height, refused
 
-    def _sift(self, events: pl.DataFrame, now: int) -> tuple[Sifted, list[int]]:
+    def _sift(self, topic: str, events: pl.DataFrame, now: int) -> tuple[Sifted, list[int]]:
         """Slot by slot: a copy has the event time of its original, so it falls into its slot."""
         slots = events.with_columns(slot=pl.col("event_at") // SLOT_US).partition_by(
             "slot", as_dict=True, include_key=False
         )
         parts = []
         for (slot,), part in slots.items():
-            stored = self._seen.getValue((slot,)) if self._seen.containsKey((slot,)) else None
+            at = (topic, slot)
+            stored = self._seen.getValue(at) if self._seen.containsKey(at) else None
             seen = pl.DataFrame(schema=SEEN) if stored is None else from_blob(stored[0])
             sifted = sift(seen, part, now - HORIZON_US)
             parts.append(sifted)
             if sifted.fresh.height:
                 seen = pl.concat([seen, sifted.fresh.select(*SEEN)])
-                self._seen.updateValue((slot,), (to_blob(seen),))
+                self._seen.updateValue(at, (to_blob(seen),))
         return Sifted(
             pl.concat([part.fresh for part in parts]),
             pl.concat([part.late for part in parts]),
@@ -152,11 +153,11 @@ class KeyedState(StatefulProcessor):
         keep_from = (now - HORIZON_US) // SLOT_US
         if oldest is None or oldest >= keep_from:
             return oldest
-        slots = sorted(slot for (slot,) in self._seen.keys())  # noqa: SIM118 - a map state
-        for slot in slots:
+        slots = list(self._seen.keys())
+        for topic, slot in slots:
             if slot < keep_from:
-                self._seen.removeKey((slot,))
-        return next((slot for slot in slots if slot >= keep_from), None)
+                self._seen.removeKey((topic, slot))
+        return min((slot for _, slot in slots if slot >= keep_from), default=None)
 
 
 def _accepted(topic: str, events: pl.DataFrame) -> list[Packed]:

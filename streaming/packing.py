@@ -13,10 +13,8 @@ from zlib import crc32
 import polars as pl
 import pyarrow as pa
 
-__all__ = ["BUCKETS", "PACKED", "bucket_of", "from_blob", "gather", "to_blob"]
+__all__ = ["PACKED", "bucket_of", "from_blob", "gather", "to_blob"]
 
-# Fixed for the life of a checkpoint: it decides where the state of a key is.
-BUCKETS = 16
 PACKED = "bucket int, kind string, blob binary"
 
 
@@ -32,9 +30,9 @@ def from_blob(blob: bytes) -> pl.DataFrame:
     return pl.read_ipc_stream(io.BytesIO(blob))
 
 
-def bucket_of(keys: pl.Series) -> pl.Series:
+def bucket_of(keys: pl.Series, buckets: int) -> pl.Series:
     """The bucket of each key. CRC-32, because it is the same in every process and version."""
-    return pl.Series([crc32(key.encode()) % BUCKETS for key in keys.to_list()], dtype=pl.Int32)
+    return pl.Series([crc32(key.encode()) % buckets for key in keys.to_list()], dtype=pl.Int32)
 
 
 def gather(packed: pa.Table) -> Mapping[str, pl.DataFrame]:

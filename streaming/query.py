@@ -25,7 +25,10 @@ LIFETIME_US = GAP_US
 def transform(records: DataFrame, job: Job) -> DataFrame:
     """Kafka records to what they change, packed; the same for a stream and for a replay."""
     sessions = next((VIEWS[view].topic for view in job.views), None)
-    packed = records.mapInArrow(decode_stage(job.key_of, LIFETIME_US), PACKED)
+    # A task costs more than a partition: one for each core reads its share of them in turn.
+    tasks = records.sparkSession.sparkContext.defaultParallelism
+    stage = decode_stage(job.key_of, job.buckets, LIFETIME_US)
+    packed = records.coalesce(tasks).mapInArrow(stage, PACKED)
     return packed.groupBy("bucket").transformWithStateInPandas(
         statefulProcessor=KeyedState(sessions),
         outputStructType=OUTPUT,
@@ -52,6 +55,9 @@ class Plan:
         return self._writer().trigger(availableNow=True).start()
 
     def _writer(self) -> DataStreamWriter:
+        # Jobs share the cores fairly: a pool each, inherited by the query's thread.
+        context = self.records.sparkSession.sparkContext
+        context.setLocalProperty("spark.scheduler.pool", self.job.name)
         return (
             transform(self.records, self.job)
             .writeStream.queryName(self.job.name)

@@ -85,6 +85,7 @@ def _fixed() -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
+        "spark.scheduler.mode": "FAIR",  # jobs of one driver do not wait for each other
         "spark.sql.session.timeZone": "UTC",
         "spark.driver.maxResultSize": "0",  # an epoch's packed rows come to the driver
         # A worker is one of several processes: each takes one core.

@@ -8,8 +8,6 @@ from confluent_kafka import Consumer, TopicPartition
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
-from features.topics import TICKS
-
 __all__ = ["EndOffsets", "end_offsets", "read_kafka"]
 
 # topics -> `topic/partition` -> the offset that the next record will get
@@ -28,7 +26,7 @@ def read_kafka(
     return (
         spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", brokers)
-        .option("subscribe", ",".join([*topics, TICKS]))
+        .option("subscribe", ",".join(topics))
         .option("startingOffsets", "earliest")
         .option("includeHeaders", "true")
         .option("maxOffsetsPerTrigger", max_offsets)
