@@ -95,7 +95,7 @@ def _fields(contract: Contract, document: Record) -> Record:
         elif field.type is FieldType.TIME and field.name != contract.time_field:
             _check_storable(field, event[field.name])
     event["event_at"] = event.pop(contract.time_field)
-    event["event_id"] = event["event_id"] or derived_id(contract, event)
+    event["event_id"] = event["event_id"] or derived_id(contract, _sent(event))
     for field in contract.fields:
         if field.default is not None and event[field.name] is None:
             event[field.name] = field.default
@@ -157,12 +157,15 @@ def _check_storable(field: Field, micros: int) -> None:
         refuse("bad_timestamp", f"Field {field.name!r} lies before year 1.")
 
 
-def derived_id(contract: Contract, event: Record) -> str:
-    """A stable id of an event sent without one: a hash over its non-null fields, names sorted, so
-    that a resend, and a contract with new optional fields, give the same id.
+def derived_id(contract: Contract, sent: msgspec.Struct | Record) -> str:
+    """A stable id of an event sent without one: a hash over what was sent, without nulls and in the
+    order of the names, so that a resend, and a contract with new optional fields, give the same id.
     """
-    sent = {k: v for k, v in event.items() if v is not None and k != "event_id"}
     return blake2b(_CANONICAL.encode([contract.topic, sent]), digest_size=16).hexdigest()
+
+
+def _sent(event: Record) -> Record:
+    return {name: value for name, value in event.items() if value is not None}
 
 
 def _value(field: Field, value: Any) -> Any:

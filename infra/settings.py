@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -79,14 +80,29 @@ class Settings(BaseSettings):
         "when empty",
     )
     max_offsets_per_trigger: int = Field(
-        default=250_000, gt=0, description="Most Kafka records in one epoch of a job"
+        default=500_000, gt=0, description="Most Kafka records in one epoch of a job"
     )
     shuffle_partitions: int = Field(
         default=2,
         gt=0,
         description="Tasks of the keyed step; fixed by a checkpoint's first epoch",
     )
+    buckets: int = Field(
+        default=4,
+        gt=0,
+        description="Parts of a job's keyed state, a multiple of `shuffle_partitions`; bounds the "
+        "tasks that can share it, and is fixed by a checkpoint's first epoch",
+    )
     driver_memory: str = Field(default="2g", description="Heap of the Spark driver")
+
+    @field_validator("buckets")
+    @classmethod
+    def _spread_evenly(cls, buckets: int, info: ValidationInfo) -> int:
+        tasks = info.data.get("shuffle_partitions", 1)
+        if buckets % tasks:
+            message = "Input should be a multiple of shuffle_partitions, which is {tasks}"
+            raise PydanticCustomError("multiple", message, {"tasks": tasks})
+        return buckets
 
     @property
     def checkpoint_root(self) -> str:

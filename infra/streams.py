@@ -109,6 +109,7 @@ def run_jobs(
                 records=read_kafka(spark, endpoints.kafka, job.subscription, most),
                 run_epoch=runner,
                 checkpoint=f"{settings.checkpoint_root}/{job.name}",
+                buckets=settings.buckets,
             )
             running.append(Running(plan, runner))
         process(stop, running, waker(endpoints.kafka))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from features.contracts import CONTRACTS
 from features.decoding import Decoder
 from features.timestamps import BadTimestamp, parse_timestamp
-from streaming.packing import bucket_of, to_blob
+from streaming.packing import bucket_labels, bucket_of, to_blob
 from streaming.ports import DEAD
 from streaming.task import watermark_of_task
 
@@ -42,16 +42,19 @@ def decode_stage(
     def decode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         watermark = watermark_of_task()
         at_risk_before = None if watermark is None else watermark - lifetime_us
+        read: dict[str, list[_Decoded]] = {}
         awake = False
         for batch in batches:
-            records = pl.DataFrame(batch)
-            packed = [] if awake else [(bucket, "wake", b"") for bucket in range(buckets)]
             awake = True
+            records = pl.DataFrame(batch)
             for (topic,), part in records.partition_by("topic", as_dict=True).items():
                 if topic in key_of:
                     decoded = _decode(str(topic), part, at_risk_before)
-                    packed += _in_buckets(str(topic), key_of[str(topic)], buckets, decoded)
-            yield _rows(packed)
+                    read.setdefault(str(topic), []).append(decoded)
+        packed = [(bucket, "wake", b"") for bucket in range(buckets)] if awake else []
+        for topic, parts in read.items():
+            packed += _in_buckets(topic, key_of[topic], buckets, _joined(parts))
+        yield _rows(packed, bucket_labels(buckets))
 
     return decode
 
@@ -80,6 +83,14 @@ def _decode(topic: str, records: pl.DataFrame, at_risk_before: int | None) -> _D
     )
     events = events.with_columns(pl.col("event_at").dt.timestamp("us"), raw=_raw(at_risk_before))
     return _Decoded(events, _read(topic, records, events), _dead(topic, records, decoded.rejects))
+
+
+def _joined(parts: list[_Decoded]) -> _Decoded:
+    return _Decoded(
+        pl.concat([part.events for part in parts]),
+        pl.concat([part.read for part in parts]),
+        pl.concat([part.dead for part in parts]),
+    )
 
 
 def _in_buckets(topic: str, key: str, buckets: int, decoded: _Decoded) -> Iterator[Packed]:
@@ -146,9 +157,10 @@ def _dead(topic: str, records: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFr
     ).select(pl.col(name).cast(dtype) for name, dtype in DEAD.items())
 
 
-def _rows(packed: list[Packed]) -> pa.RecordBatch:
+def _rows(packed: list[Packed], labels: Sequence[int]) -> pa.RecordBatch:
     buckets, kinds, blobs = zip(*packed, strict=True) if packed else ((), (), ())
+    keys = [labels[bucket] for bucket in buckets]
     return pa.RecordBatch.from_arrays(
-        [pa.array(buckets, pa.int32()), pa.array(kinds, pa.string()), pa.array(blobs, pa.binary())],
+        [pa.array(keys, pa.int32()), pa.array(kinds, pa.string()), pa.array(blobs, pa.binary())],
         names=["bucket", "kind", "blob"],
     )

@@ -22,6 +22,7 @@ from features.dimensions import GenreOf
 from features.timestamps import to_iso
 from features.views import VIEWS
 from streaming.jobs import Job
+from streaming.keyed import PLACE
 from streaming.packing import gather
 from streaming.ports import DEAD, Clock, Epoch, EpochStore, Output, Sink, Sinks
 from streaming.source import EndOffsets
@@ -160,13 +161,14 @@ class EpochRunner:
     def _output(self, frames: Mapping[str, pl.DataFrame], rows_in: int) -> Output:
         stats = frames.get("stats")
         rows = {name: self._rows(name, frames.get(f"rows:{name}")) for name in self.job.views}
+        events = {
+            topic: _archived(topic, frames[f"events:{topic}"], frames.get(f"dropped:{topic}"))
+            for topic in self.job.topics
+            if f"events:{topic}" in frames
+        }
         return Output(
             rows={name: frame for name, frame in rows.items() if frame is not None},
-            events={
-                kind.removeprefix("events:"): _archived(kind.removeprefix("events:"), frame)
-                for kind, frame in frames.items()
-                if kind.startswith("events:")
-            },
+            events={name: frame for name, frame in events.items() if frame.height},
             dead=frames.get("dead", pl.DataFrame(schema=DEAD)),
             rows_in=rows_in,
             duplicates=0 if stats is None else int(stats["duplicates"].sum()),
@@ -262,9 +264,13 @@ def _state(stats: pl.DataFrame | None, size: int | None) -> dict[str, int | None
     return {"sessions": None if stats is None else int(stats["live_keys"].sum()), "bytes": size}
 
 
-def _archived(topic: str, events: pl.DataFrame) -> pl.DataFrame:
+def _archived(topic: str, events: pl.DataFrame, dropped: pl.DataFrame | None) -> pl.DataFrame:
+    """The accepted events as they are kept."""
+    if dropped is not None:
+        events = events.join(dropped, on=PLACE, how="anti", maintain_order="left")
     version = pl.lit(CONTRACTS[topic].version, pl.Int32)
-    return _with_times(events, "event_at", "received_at").with_columns(contract_version=version)
+    times = _with_times(events.drop("raw"), "event_at", "received_at")
+    return times.with_columns(contract_version=version)
 
 
 def _with_times(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:

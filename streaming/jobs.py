@@ -17,9 +17,6 @@ from features.views import VIEWS
 
 __all__ = ["JOBS", "Job", "job_named"]
 
-BUCKETS = 16
-BUCKETS_WITHOUT_VIEW = 2
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -39,12 +36,9 @@ class Job:
         return (*self.topics, TICKS) if self.views else self.topics
 
     @property
-    def buckets(self) -> int:
-        """How many groups the keyed state is cut into; fixed for the life of a checkpoint.
-
-        Each costs a call in every epoch, so only views, which have much to keep, get many.
-        """
-        return BUCKETS if self.views else BUCKETS_WITHOUT_VIEW
+    def pause(self) -> str:
+        """The shortest time between two epochs: where nobody waits, others get the cores."""
+        return "0 seconds" if self.views else "5 seconds"
 
     @property
     def views(self) -> tuple[str, ...]:

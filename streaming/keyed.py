@@ -23,7 +23,7 @@ from streaming.ports import DEAD
 from streaming.task import watermark_of_task
 from streaming.watermark import HORIZON_US
 
-__all__ = ["OUTPUT", "KeyedState"]
+__all__ = ["OUTPUT", "PLACE", "KeyedState"]
 
 OUTPUT = "kind string, blob binary"
 STATS = {
@@ -34,6 +34,7 @@ STATS = {
 }
 SLOT_US = 30 * 1_000_000
 BEGINNING = -(1 << 62)
+PLACE = ("kafka_partition", "kafka_offset")
 Packed = tuple[str, bytes]
 
 
@@ -79,14 +80,15 @@ class KeyedState(StatefulProcessor):
         fresh_sessions = None
         touched: list[int] = []
         for topic, parts in blobs.items():
-            sifted, slots = self._sift(topic, concat(map(from_blob, parts)), now)
+            events = concat(map(from_blob, parts))
+            sifted, slots = self._sift(topic, events, now)
             touched += slots
             duplicates += sifted.duplicates
             late, accepted = sifted.late, sifted.fresh
             if topic == self.session_topic:
                 fresh_sessions = accepted
-            else:
-                put_out += _accepted(topic, accepted)
+            put_out += [(f"events:{topic}", blob) for blob in parts]
+            put_out += _dropped(topic, events, accepted)
             if late.height:
                 late_count += late.height
                 put_out.append(("dead", to_blob(_late(topic, late, "dedup horizon"))))
@@ -117,9 +119,8 @@ class KeyedState(StatefulProcessor):
             refused = step.late.height
             topic = str(self.session_topic)
             if refused:
-                fresh = fresh.join(step.late, on="event_id", how="anti")
                 put_out.append(("dead", to_blob(_late(topic, step.late, "session"))))
-            put_out += _accepted(topic, fresh)
+                put_out += _dropped(topic, step.late, step.late.clear())
         changed = pl.concat(rows).unique(sessions.KEY, keep="last")
         if changed.height:
             put_out.append(("rows:session_features", to_blob(changed)))
@@ -160,8 +161,12 @@ class KeyedState(StatefulProcessor):
         return min((slot for _, slot in slots if slot >= keep_from), default=None)
 
 
-def _accepted(topic: str, events: pl.DataFrame) -> list[Packed]:
-    return [(f"events:{topic}", to_blob(events.drop("raw")))] if events.height else []
+def _dropped(topic: str, events: pl.DataFrame, accepted: pl.DataFrame) -> list[Packed]:
+    """Where the events lie that were not accepted: events are passed on as they came."""
+    if events.height == accepted.height:
+        return []
+    dropped = events.select(PLACE).join(accepted.select(PLACE), on=PLACE, how="anti")
+    return [(f"dropped:{topic}", to_blob(dropped))]
 
 
 def _late(topic: str, events: pl.DataFrame, what: str) -> pl.DataFrame:

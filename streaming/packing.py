@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
+from functools import cache
 from zlib import crc32
 
 import polars as pl
 import pyarrow as pa
 
-__all__ = ["PACKED", "bucket_of", "from_blob", "gather", "to_blob"]
+__all__ = ["PACKED", "bucket_labels", "bucket_of", "from_blob", "gather", "to_blob"]
 
 PACKED = "bucket int, kind string, blob binary"
+SEED = 42
+MASK = 0xFFFFFFFF
 
 
 def to_blob(frame: pl.DataFrame) -> bytes:
@@ -32,7 +35,38 @@ def from_blob(blob: bytes) -> pl.DataFrame:
 
 def bucket_of(keys: pl.Series, buckets: int) -> pl.Series:
     """The bucket of each key. CRC-32, because it is the same in every process and version."""
-    return pl.Series([crc32(key.encode()) % buckets for key in keys.to_list()], dtype=pl.Int32)
+    of = {key: crc32(key.encode()) % buckets for key in keys.unique().to_list()}
+    return keys.replace_strict(of, return_dtype=pl.Int32)
+
+
+@cache
+def bucket_labels(buckets: int) -> tuple[int, ...]:
+    """The grouping keys of the buckets: numbers that Spark spreads evenly.
+
+    Spark sends a key to partition `murmur3(key) mod partitions`, which would give one of two
+    partitions nine of sixteen keys. These labels leave every remainder of `buckets` once, so that
+    any number of partitions that divides it gets equal shares.
+    """
+    label_of: dict[int, int] = {}
+    label = 0
+    while len(label_of) < buckets:
+        label_of.setdefault(_spark_hash(label) % buckets, label)
+        label += 1
+    return tuple(label_of[remainder] for remainder in range(buckets))
+
+
+def _spark_hash(value: int) -> int:
+    """Murmur3 (x86, 32 bits) of an int with Spark's seed, as its hash partitioning computes it."""
+
+    def rotated(word: int, by: int) -> int:
+        return (word << by | word >> (32 - by)) & MASK
+
+    mixed = rotated(value * 0xCC9E2D51 & MASK, 15) * 0x1B873593 & MASK
+    hashed = (rotated(SEED ^ mixed, 13) * 5 + 0xE6546B64 & MASK) ^ 4
+    hashed = (hashed ^ hashed >> 16) * 0x85EBCA6B & MASK
+    hashed = (hashed ^ hashed >> 13) * 0xC2B2AE35 & MASK
+    hashed ^= hashed >> 16
+    return hashed - (hashed >> 31 << 32)  # signed
 
 
 def gather(packed: pa.Table) -> Mapping[str, pl.DataFrame]:

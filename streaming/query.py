@@ -22,12 +22,16 @@ __all__ = ["Plan", "transform"]
 LIFETIME_US = GAP_US
 
 
-def transform(records: DataFrame, job: Job) -> DataFrame:
-    """Kafka records to what they change, packed; the same for a stream and for a replay."""
+def transform(records: DataFrame, job: Job, buckets: int) -> DataFrame:
+    """Kafka records to what they change, packed; the same for a stream and for a replay.
+
+    The keyed state is cut into `buckets`, fixed for the life of a checkpoint: they bound the
+    parallelism, and each costs a call in every epoch.
+    """
     sessions = next((VIEWS[view].topic for view in job.views), None)
     # A task costs more than a partition: one for each core reads its share of them in turn.
     tasks = records.sparkSession.sparkContext.defaultParallelism
-    stage = decode_stage(job.key_of, job.buckets, LIFETIME_US)
+    stage = decode_stage(job.key_of, buckets, LIFETIME_US)
     packed = records.coalesce(tasks).mapInArrow(stage, PACKED)
     return packed.groupBy("bucket").transformWithStateInPandas(
         statefulProcessor=KeyedState(sessions),
@@ -45,10 +49,11 @@ class Plan:
     records: DataFrame
     run_epoch: Callable[[DataFrame, int], None]
     checkpoint: str
+    buckets: int
 
     def start(self) -> StreamingQuery:
-        """Run until stopped; a batch begins as soon as something is there."""
-        return self._writer().start()
+        """Run until stopped."""
+        return self._writer().trigger(processingTime=self.job.pause).start()
 
     def drain(self) -> StreamingQuery:
         """Run until what is there now has been read."""
@@ -59,7 +64,7 @@ class Plan:
         context = self.records.sparkSession.sparkContext
         context.setLocalProperty("spark.scheduler.pool", self.job.name)
         return (
-            transform(self.records, self.job)
+            transform(self.records, self.job, self.buckets)
             .writeStream.queryName(self.job.name)
             .outputMode("update")
             .option("checkpointLocation", self.checkpoint)

@@ -88,12 +88,15 @@ def _fixed() -> dict[str, str]:
         "spark.scheduler.mode": "FAIR",  # jobs of one driver do not wait for each other
         "spark.sql.session.timeZone": "UTC",
         "spark.driver.maxResultSize": "0",  # an epoch's packed rows come to the driver
+        "spark.python.daemon.module": "streaming.worker_daemon",
+        # Set for some operators only, and workers are shared by what has the same environment.
+        "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
         # A worker is one of several processes: each takes one core.
         "spark.executorEnv.POLARS_MAX_THREADS": "1",
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.executorEnv.PYTHONWARNINGS": "ignore::FutureWarning",
         # One Arrow batch for each task: packing pays by the batch.
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
         # Throughput counts, and a collection of packed rows is short: the parallel collector leaves
         # the cores to the tasks.
         "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",

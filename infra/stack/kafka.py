@@ -17,7 +17,8 @@ from infra.stack.supervisor import Service
 __all__ = ["kafka_service", "prepare_kafka"]
 
 MESSAGE_BYTES = 8 * 1024 * 1024
-HEAP = ("-Xms256m", "-Xmx768m")
+# One small broker: compiling and collecting must not take the cores that the jobs need.
+JVM = ("-Xms256m", "-Xmx768m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 # Paths are relative to the service's folder: a comma in log.dirs would split it, and a properties
 # file cannot hold letters outside Latin-1.
 PROPERTIES = """\
@@ -68,7 +69,7 @@ def kafka_service(directory: Path, port: int, java_home: Path | None) -> Service
     return Service(
         name="kafka",
         directory=directory,
-        command=(*_java(java_home), *HEAP, "kafka.Kafka", "server.properties"),
+        command=(*_java(java_home), *JVM, "kafka.Kafka", "server.properties"),
         environment={"CLASSPATH": kafka_classpath()},
         probe=lambda: probe_kafka(address),
     )

@@ -84,7 +84,7 @@ def test_a_store_that_was_tampered_with_is_reported(
 ) -> None:
     run, endpoints = Run(**demo["run"]), Endpoints.read(home)
     with Redis.from_url(endpoints.redis, decode_responses=True) as client:
-        first, second = sorted(client.scan_iter(match=f"webtoon_session:{webtoon(run).run}*"))[:2]
+        first, second = sorted(client.scan_iter(match=f"webtoon_session:*{webtoon(run).run}*"))[:2]
         client.delete(first)
         client.hset(second, "event_count", "999")
     outcome = Outcome(run=run, endpoints=endpoints, proof=prove(run, endpoints), log=[])
