@@ -46,6 +46,8 @@ def grant(connection: Connection, pii: Mapping[str, Sequence[str]]) -> None:
     for schema in WRITTEN:
         _grant_schema(connection, schema, WRITES, PIPELINE)
         _run(connection, "GRANT USAGE ON ALL SEQUENCES IN SCHEMA {} TO {}", schema, PIPELINE)
+    # The metastore makes its tables itself.
+    _run(connection, "GRANT USAGE, CREATE ON SCHEMA {} TO {}", "hive", PIPELINE)
     _grant_schema(connection, "online", "SELECT", RECOMMENDER)
     for schema in READ_BY_ANALYST:
         _grant_schema(connection, schema, "SELECT", ANALYST)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 import psycopg
@@ -43,7 +44,8 @@ class Stores:
 OpenStores = Callable[[Endpoints], AbstractContextManager[Stores]]
 
 
-def spark_session(settings: Settings, master: str) -> SparkSession:
+def spark_session(settings: Settings, master: str, hive_site: Path | None = None) -> SparkSession:
+    """The session of this process; with `hive_site` it knows tables by name."""
     scratch = settings.home / "spark"
     scratch.mkdir(parents=True, exist_ok=True)
     return create_session(
@@ -54,6 +56,7 @@ def spark_session(settings: Settings, master: str) -> SparkSession:
             shuffle_partitions=settings.shuffle_partitions,
             scratch=scratch,
             log_file=settings.home / "logs" / "spark.log",
+            hive_site=hive_site,
         )
     )
 

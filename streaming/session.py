@@ -16,6 +16,13 @@ from pyspark.sql import SparkSession
 __all__ = ["SparkOptions", "create_session"]
 
 STREAMING = "org.apache.spark.sql.execution.streaming"
+WITH_CATALOG = {
+    "spark.sql.catalogImplementation": "hive",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # The tables are small: fifty tasks to read a table's log are forty-eight too many.
+    "spark.databricks.delta.snapshotPartitions": "2",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +35,8 @@ class SparkOptions:
     shuffle_partitions: int = 2
     scratch: Path
     log_file: Path
+    # Holds `hive-site.xml`, for a session that reads tables by name; it starts seconds later.
+    hive_site: Path | None = None
 
 
 def create_session(options: SparkOptions) -> SparkSession:
@@ -68,8 +77,10 @@ def _own_process(log_file: Path) -> Iterator[None]:
 
 def _chosen(options: SparkOptions) -> dict[str, str]:
     jars = [str(jar) for jar in options.jars]
+    hive = [] if options.hive_site is None else [str(options.hive_site)]
     return {
-        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        **({} if options.hive_site is None else WITH_CATALOG),
+        "spark.driver.extraClassPath": os.pathsep.join([*hive, *jars]),
         "spark.executor.extraClassPath": os.pathsep.join(jars),
         "spark.driver.memory": options.driver_memory,
         "spark.local.dir": str(options.scratch),

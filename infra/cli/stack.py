@@ -49,16 +49,25 @@ def status(*, as_json: bool) -> None:
 @click.command()
 @as_json
 def init(*, as_json: bool) -> None:
-    """Create topics, schemas, tables and roles; safe to run again."""
+    """Create topics, schemas, tables and roles; safe to run again.
+
+    The first time this also starts Spark, to register the lake's tables in the Hive metastore.
+    """
     from infra.initialise import initialise  # noqa: PLC0415 - `status` should not wait for it
 
     settings = load_settings()
-    report = initialise(Endpoints.read(settings.home), settings, Stack(settings).credentials)
+    endpoints = Endpoints.read(settings.home)
+    report = initialise(endpoints, settings, Stack(settings).credentials)
+    with Console(stderr=True).status("Registering the lake's tables …"):
+        from infra.catalog import DATABASE, register  # noqa: PLC0415
+
+        registered = register(settings, endpoints)
     if as_json:
-        click.echo(json.dumps(report.to_json()))
+        click.echo(json.dumps({**report.to_json(), "tables_registered": registered}))
         return
     for line in report.lines():
         click.echo(line)
+    click.echo(f"catalog: {len(registered)} tables registered in {DATABASE}")
 
 
 def _show(health: dict[str, Health], *, as_json: bool) -> None:
