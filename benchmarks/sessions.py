@@ -34,18 +34,22 @@ __all__ = ["Figure", "bench_sessions", "write_log"]
 EVENTS_PER_SECOND_OF_LOG = 2500
 START_US = 1_790_000_000_000_000
 BATCH = 1000
+STEAL = 7  # its place in a line of /proc/stat
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured path. `steady` leaves out the first epoch, `overall` nothing."""
+    """One measured path. `steady` leaves out the first epoch, `overall` nothing. `stolen` is the
+    share of the machine's CPU time that its host gave to others: 0 on a quiet one.
+    """
 
     path: str
     events: int
     epochs: int
     seconds: float
     steady: float
+    stolen: float
 
     @property
     def overall(self) -> float:
@@ -108,7 +112,7 @@ def _measure(
 ) -> Figure:
     checkpoints = Path(settings.checkpoint_root)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    started = time.perf_counter()
+    started, before = time.perf_counter(), cpu_times()
     runner = run_jobs(
         [JOBS["webtoon"]],
         spark=spark,
@@ -119,7 +123,18 @@ def _measure(
         available_now=True,
     )[0]
     seconds = time.perf_counter() - started
-    return Figure(path, runner.totals.events, runner.totals.epochs, seconds, _steady(runner))
+    passed = [after - begun for begun, after in zip(before, cpu_times(), strict=True)]
+    stolen = passed[STEAL] / sum(passed) if sum(passed) else 0.0
+    totals = runner.totals
+    return Figure(path, totals.events, totals.epochs, seconds, _steady(runner), stolen)
+
+
+def cpu_times() -> list[int]:
+    """Ticks of all cores since boot by kind, as Linux counts them; zeros elsewhere."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return [0] * 8
+    return [int(ticks) for ticks in stat.read_text().split("\n", 1)[0].split()[1:9]]
 
 
 def _steady(runner: EpochRunner) -> float:

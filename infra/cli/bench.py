@@ -61,10 +61,11 @@ def sessions(*, events: int, master: str, as_json: bool) -> None:
     for figure in figures:
         click.echo(
             f"{figure.path:24} {figure.steady:>10,.0f} events/s steady"
-            f" {figure.overall:>10,.0f} overall ({figure.events:,} events, {figure.epochs} epochs)"
+            f" {figure.overall:>10,.0f} overall ({figure.events:,} events, {figure.epochs} epochs;"
+            f" the host took {figure.stolen:.0%} of the CPU time)"
         )
 
 
 def _row(figure: object) -> dict[str, object]:
-    names = ("path", "events", "epochs", "seconds", "steady", "overall")
+    names = ("path", "events", "epochs", "seconds", "steady", "overall", "stolen")
     return {name: getattr(figure, name) for name in names}
