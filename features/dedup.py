@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-__all__ = ["SEEN", "Sifted", "forget", "sift"]
+__all__ = ["SEEN", "Sifted", "sift"]
 
 SEEN = {"event_id": pl.String, "event_at": pl.Int64}
 
@@ -34,8 +34,3 @@ def sift(seen: pl.DataFrame, events: pl.DataFrame, oldest_us: int) -> Sifted:
     late = unique.filter(is_late)
     fresh = unique.filter(~is_late) if late.height else unique
     return Sifted(fresh, late, events.height - unique.height)
-
-
-def forget(seen: pl.DataFrame, oldest_us: int) -> pl.DataFrame:
-    """What must still be remembered once no event older than `oldest_us` is taken."""
-    return seen.filter(pl.col("event_at") >= oldest_us)

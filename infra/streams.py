@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -30,7 +29,7 @@ from streaming.sinks.postgres import PostgresEpochStore
 from streaming.sinks.redis import RedisSink
 from streaming.source import end_offsets, read_kafka
 
-__all__ = ["OpenStores", "Stores", "all_stores", "run_jobs", "spark_session", "stop_on_signals"]
+__all__ = ["OpenStores", "Stores", "all_stores", "run_jobs", "spark_session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +123,3 @@ def load_genres(url: str) -> GenreOf:
     with psycopg.connect(pipeline_conninfo(url)) as connection:
         rows = connection.execute("SELECT episode_id, genre FROM dim.episodes").fetchall()
     return genre_lookup(pl.DataFrame(rows, schema=EPISODES, orient="row"))
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set, for as long as the block runs."""
-    stop = threading.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in signals]
-    try:
-        yield stop
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)

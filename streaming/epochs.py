@@ -29,7 +29,7 @@ from streaming.source import EndOffsets
 from streaming.task import tell_tasks
 from streaming.watermark import advance, when_idle
 
-__all__ = ["EpochRunner", "Totals"]
+__all__ = ["EpochRunner", "LostEpoch", "Totals"]
 
 QUERY_ID = "sql.streaming.queryId"
 log = structlog.get_logger()
@@ -47,6 +47,17 @@ class Totals:
     rejected: int = 0
     # (end of the epoch on a steady clock in seconds, events it read)
     timeline: list[tuple[float, int]] = field(default_factory=list)
+
+
+class LostEpoch(Exception):
+    """The checkpoint has epochs that PostgreSQL does not know."""
+
+    def __init__(self, job: str, checkpoint_id: str, number: int) -> None:
+        super().__init__(
+            f"Epoch {number} of job {job} is missing in ops.stream_epochs, but the checkpoint "
+            f"({checkpoint_id}) has it: the two belong to different databases, or one was restored "
+            "from a backup. Restore the one that fits, or start again in an empty home."
+        )
 
 
 class EpochRunner:
@@ -146,6 +157,9 @@ class EpochRunner:
     def _clock_before(self, checkpoint_id: str, number: int) -> Clock:
         if self.clock is None:
             found = self.store.clock_after(self.job.name, checkpoint_id, number - 1)
+            if found is None and number > 0:
+                # From an empty clock on nothing would be late and no visit over.
+                raise LostEpoch(self.job.name, checkpoint_id, number - 1)
             self.clock = found or Clock()
         return self.clock
 

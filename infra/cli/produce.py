@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from infra.cli.contracts import ContractName
 from infra.endpoints import Endpoints
 from infra.errors import UserflowError
 from infra.settings import load_settings
+from infra.signals import stopping
 from producer.bad import carried_by
 from producer.errors import ProducerError
 from producer.recorded import at_rate, recorded
@@ -150,7 +149,7 @@ def produce(
         bad_kinds=carried_by(target.kind),
     )
     records = simulate(simulation)
-    with stop_signals() as stopped:
+    with stopping() as stopped:
         pace = Pace(simulation.start_us, time.monotonic, stopped.wait)
         batches = paced(records, pace) if is_live else unpaced(records)
         summary = deliver(
@@ -181,7 +180,7 @@ def send(
     time as the header `received_at`, so that old data is not too old.
     """
     records = recorded(contract, files)
-    with stop_signals() as stopped:
+    with stopping() as stopped:
         pace = Pace(0, time.monotonic, stopped.wait)
         batches = paced(at_rate(records, rate), pace) if rate else unpaced(records)
         summary = deliver(batches, lambda: open_sink(target, client), stopped, None)
@@ -219,25 +218,6 @@ def open_files(path: str, domain: str) -> Sink:
 
     several = domain == "sources" and path != "-"
     return TopicFilesSink(path) if several else JsonlSink(path)
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """SIGINT and SIGTERM set the event; the second one acts as it always did."""
-    stopped = threading.Event()
-    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(kind: int, _frame: Any) -> None:
-        stopped.set()
-        signal.signal(kind, before[signal.Signals(kind)])
-
-    for kind in before:
-        signal.signal(kind, stop)
-    try:
-        yield stopped
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
 
 
 def deliver(

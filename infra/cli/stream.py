@@ -9,6 +9,7 @@ import click
 from infra.endpoints import Endpoints
 from infra.errors import StreamFailed, UserflowError
 from infra.settings import load_settings
+from infra.signals import stopping
 
 __all__ = ["get", "stream"]
 
@@ -31,18 +32,13 @@ def stream(*, jobs: str, available_now: bool, master: str, as_json: bool) -> Non
     from pyspark.errors import StreamingQueryException  # noqa: PLC0415
 
     from infra.logs import configure_logs  # noqa: PLC0415 - Spark's imports take seconds
-    from infra.streams import (  # noqa: PLC0415
-        all_stores,
-        run_jobs,
-        spark_session,
-        stop_on_signals,
-    )
+    from infra.streams import all_stores, run_jobs, spark_session  # noqa: PLC0415
 
     configure_logs(settings.log_level)
     spark = spark_session(settings, master)
     try:
         # After Spark's start, which puts a handler of its own on Ctrl-C.
-        with stop_on_signals() as stop:
+        with stopping() as stop:
             runners = run_jobs(
                 chosen,
                 spark=spark,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 
@@ -21,6 +21,7 @@ from infra.demo.steps import Steps
 from infra.endpoints import Endpoints
 from infra.initialise import initialise
 from infra.settings import Settings, load_settings
+from infra.signals import handled
 from infra.stack.stack import Stack
 from streaming.jobs import JOBS
 from streaming.source import EndOffsets, end_offsets
@@ -132,22 +133,10 @@ def _ending_in_order() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    kinds = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(kind, interrupt) for kind in kinds]
-    try:
+    with handled(interrupt, signal.SIGTERM, signal.SIGHUP):
         yield
-    finally:
-        for kind, handler in zip(kinds, before, strict=True):
-            signal.signal(kind, handler)
 
 
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _uninterrupted() -> AbstractContextManager[None]:
     """A second Ctrl-C must not leave half of the services behind."""
-    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(kind, signal.SIG_IGN) for kind in kinds]
-    try:
-        yield
-    finally:
-        for kind, handler in zip(kinds, before, strict=True):
-            signal.signal(kind, handler)
+    return handled(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

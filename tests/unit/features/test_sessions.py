@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracle.sessions import final_watermark, session_features
 
 from features import sessions
-from features.dedup import SEEN, forget, sift
+from features.dedup import SEEN, sift
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -214,4 +214,3 @@ def test_a_copy_is_a_duplicate_however_old_and_an_unknown_old_event_is_late() ->
     assert sifted.duplicates == 2
     assert sifted.late["event_id"].to_list() == ["e2"]
     assert sifted.fresh["event_id"].to_list() == ["e3"]
-    assert forget(seen, 1).is_empty()
