@@ -18,7 +18,7 @@ def test_a_checkpoint_whose_epochs_the_store_has_lost_does_not_start_again_from_
         JOBS["webtoon"],
         store=ClockStore(),
         sinks=[],
-        end_offsets=lambda topics: {},
+        end_offsets=lambda _: {},
         genre_of=genre_lookup(pl.DataFrame(schema=EPISODES)),
         max_offsets=10,
         is_replay=False,
