@@ -44,8 +44,6 @@ def _input(name: str) -> Topic:
     return Topic(
         name=name,
         partitions=PARTITIONS.get(name, 3),
-        # A handful of events a second: each partition costs a read in every epoch.
-        embedded_partitions=4 if name in PARTITIONS else 1,
         cleanup="compact" if is_compacted else "delete",
         retention_ms=None if is_compacted else 7 * DAY_MS,
         is_input=True,
