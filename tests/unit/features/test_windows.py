@@ -1,0 +1,174 @@
+"""Windows equal the slow way, for any order and split of the same events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import permutations
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle.windows import windowed
+
+from features.commerce_user import COMMERCE_USER
+from features.windows import Tiles, Window
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+NOW = 1_790_000_000 * SECOND
+SCHEMA = {
+    "event_id": pl.String,
+    "event_at": pl.Int64,
+    "user_id": pl.String,
+    "event_type": pl.String,
+    "product_id": pl.String,
+    "category": pl.String,
+    "price": pl.Float64,
+    "total_amount": pl.Float64,
+}
+TYPES = ["product_view", "click", "add_to_cart", "remove_from_cart", "purchase", "search"]
+Event = dict[str, Any]
+
+
+def ages() -> st.SearchStrategy[int]:
+    """Near the edges of windows and tiles, where mistakes live."""
+    edges = [0, 10 * SECOND, 300 * SECOND, 600 * SECOND, 1800 * SECOND, HOUR, DAY, 7 * DAY]
+    near = st.tuples(st.sampled_from([*edges, 30 * DAY]), st.integers(-20, 20)).map(
+        lambda pair: max(0, pair[0] + pair[1] * SECOND)
+    )
+    return near | st.integers(0, 31 * DAY)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Event]:
+    size = draw(st.integers(1, 25))
+    return [
+        {
+            "event_id": f"e{number}",
+            "event_at": NOW - draw(ages()),
+            "user_id": draw(st.sampled_from(["a", "b", "한국", None])),
+            "event_type": draw(st.sampled_from(TYPES)),
+            "product_id": draw(st.sampled_from(["p1", "p2", "p3", None])),
+            "category": draw(st.sampled_from(["tea", "cups", None])),
+            "price": draw(st.none() | st.floats(0, 1e6)),
+            "total_amount": draw(st.none() | st.floats(0, 1e6)),
+        }
+        for number in range(size)
+    ]
+
+
+def frame(events: Sequence[Event]) -> pl.DataFrame:
+    return pl.DataFrame(list(events), schema=SCHEMA)
+
+
+def ends(events: Sequence[Event], watermark: int) -> dict[str, int]:
+    """`t` of each user: the later of the last event and the watermark."""
+    found: dict[str, int] = {}
+    for event in events:
+        if event["user_id"] is not None:
+            user = event["user_id"]
+            found[user] = max(found.get(user, watermark), event["event_at"])
+    return found
+
+
+def as_of(at: dict[str, int]) -> pl.DataFrame:
+    schema = {"user_id": pl.String, "t": pl.Int64}
+    return pl.DataFrame(list(at.items()), schema=schema, orient="row")
+
+
+def finished(tiles: Tiles, at: dict[str, int]) -> dict[str, Event]:
+    rows = COMMERCE_USER.finish(tiles, as_of(at)).to_dicts()
+    return {row.pop("user_id"): row for row in rows}
+
+
+def same(found: Any, expected: Any) -> bool:
+    if isinstance(found, float) and isinstance(expected, float):
+        return math.isclose(found, expected, rel_tol=1e-9)
+    return bool(found == expected)
+
+
+def assert_same(found: dict[str, Event], events: Sequence[Event], at: dict[str, int]) -> None:
+    assert set(found) == set(at)
+    for user, t in at.items():
+        expected = windowed(COMMERCE_USER, [e for e in events if e["user_id"] == user], t)
+        pairs = {name: (found[user][name], value) for name, value in expected.items()}
+        assert not {name: pair for name, pair in pairs.items() if not same(*pair)}, user
+
+
+@given(logs(), st.integers(0, 2 * HOUR), st.data())
+@settings(max_examples=15, deadline=None)
+def test_any_order_and_split_gives_what_the_slow_way_gives(
+    events: list[Event], passed: int, data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations(events))
+    cut = data.draw(st.integers(0, len(events)))
+    parts = [COMMERCE_USER.start(frame(part)) for part in (shuffled[:cut], shuffled[cut:])]
+    at = ends(events, NOW - 31 * DAY + passed)
+    assert_same(finished(COMMERCE_USER.merge(parts), at), events, at)
+
+
+@given(logs(), st.integers(0, 31 * DAY))
+@settings(max_examples=15, deadline=None)
+def test_what_is_evicted_is_missed_by_nobody(events: list[Event], passed: int) -> None:
+    watermark = NOW + passed
+    tiles = COMMERCE_USER.evict(COMMERCE_USER.start(frame(events)), watermark)
+    at = ends(events, watermark)
+    assert_same(finished(tiles, at), events, at)
+
+
+@given(logs(), st.integers(0, 31 * DAY))
+@settings(max_examples=15, deadline=None)
+def test_a_row_changes_when_it_is_due_and_not_before(events: list[Event], passed: int) -> None:
+    tiles = COMMERCE_USER.start(frame(events))
+    at = ends(events, NOW + passed - 31 * DAY)
+    due = dict(COMMERCE_USER.due(tiles, as_of(at)).iter_rows())
+    before = {user: t - 1 for user, t in due.items() if t is not None}
+    rows = finished(tiles, at)
+    assert finished(tiles, before) == {user: rows[user] for user in before}
+
+
+def test_windows_say_how_wide_they_are_and_of_which_tiles() -> None:
+    assert [Window(name).width_us // SECOND for name in ("5m", "1h", "24h", "30d")] == [
+        300, 3600, 86_400, 30 * 86_400,
+    ]  # fmt: skip
+    assert [Window(name).tile_us // SECOND for name in ("1h", "24h")] == [10, 3600]
+
+
+def test_a_page_of_declarations_is_a_hundred_features() -> None:
+    names = [column.name for column in COMMERCE_USER.columns]
+    assert len(names) == len(set(names)) == 16 * 7
+    assert "view_count_1h" in names
+    assert "top_category_30m" in names
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_of_equal_counts_the_more_recent_event_decides(order: tuple[int, ...]) -> None:
+    clicks = [("e1", "tea", 3), ("e2", "cups", 4), ("e3", "cups", 1), ("e4", "tea", 4)]
+    events = [
+        {
+            "event_id": event_id,
+            "event_at": NOW + second * SECOND,
+            "user_id": "a",
+            "event_type": "click",
+            "category": category,
+        }
+        for event_id, category, second in clicks
+    ]
+    tiles = COMMERCE_USER.merge(COMMERCE_USER.start(frame([events[i]])) for i in order)
+    assert finished(tiles, {"a": NOW + 5 * SECOND})["a"]["top_category_30m"] == "tea"
+
+
+def test_nothing_comes_of_nothing() -> None:
+    empty = COMMERCE_USER.start(frame([]))
+    assert empty.numbers.is_empty()
+    assert COMMERCE_USER.merge([empty, empty]).values.is_empty()
+    row = finished(empty, {"a": NOW})["a"]
+    assert row["view_count_1h"] == row["unique_product_count_30d"] == 0
+    assert row["purchase_amount_5m"] == 0.0
+    assert (
+        row["avg_viewed_price_1h"] is row["top_category_30m"] is row["cart_to_view_rate_1h"] is None
+    )
