@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from oracle.windows import windowed
 
 from features.commerce_user import COMMERCE_USER
+from features.windowed_step import DUE, WindowedState, empty, step
 from features.windows import Tiles, Window
 
 SECOND = 1_000_000
@@ -143,6 +144,46 @@ def test_a_page_of_declarations_is_a_hundred_features() -> None:
     assert len(names) == len(set(names)) == 16 * 7
     assert "view_count_1h" in names
     assert "top_category_30m" in names
+
+
+@given(logs(), st.data())
+@settings(max_examples=15, deadline=None)
+def test_step_by_step_the_last_row_of_each_entity_is_the_slow_way_s(
+    events: list[Event], data: st.DataObject
+) -> None:
+    """Batches in any order of arrival, a watermark that grows between them, and a last sweep."""
+    left = data.draw(st.permutations(events))
+    watermark = min(event["event_at"] for event in left) - 40 * DAY
+    state = empty(COMMERCE_USER, frame([]))
+    shown: dict[str, Event] = {}
+    while left:
+        size = data.draw(st.integers(1, len(left)))
+        batch, left = left[:size], left[size:]
+        state = emitted(state, batch, watermark, shown)
+        oldest = min((event["event_at"] for event in left), default=watermark)
+        watermark = max(watermark, data.draw(st.integers(oldest - 2 * DAY, oldest)))
+    watermark = max(watermark, NOW + data.draw(st.sampled_from([0, 90 * SECOND, DAY, 40 * DAY])))
+    state = emitted(state, [], watermark, shown)
+    assert_same(shown, events, ends(events, watermark))
+    assert state.entities[DUE].null_count() == 0
+    if watermark > NOW + 31 * DAY:
+        assert state.entities.is_empty()
+        assert state.tiles.numbers.is_empty()
+        assert state.tiles.values.is_empty()
+
+
+def emitted(
+    state: WindowedState, batch: list[Event], watermark: int, shown: dict[str, Event]
+) -> WindowedState:
+    done = step(COMMERCE_USER, state, frame(batch), watermark)
+    touched = {event["user_id"] for event in batch} - {None}
+    for row in done.rows.to_dicts():
+        user = row.pop("user_id")
+        assert row.pop("by_event") is (user in touched)
+        row.pop("event_at")
+        shown[user] = row
+    assert done.next_due is None or done.next_due > watermark
+    return done.state
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4))))
