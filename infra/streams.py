@@ -108,7 +108,9 @@ def run_jobs(
             )
             plan = Plan(
                 job=job,
-                records=read_kafka(spark, endpoints.kafka, job.subscription, most),
+                records=read_kafka(
+                    spark, endpoints.kafka, job.topics, wakers=job.wakers, max_offsets=most
+                ),
                 run_epoch=runner,
                 checkpoint=f"{settings.checkpoint_root}/{job.name}",
                 buckets=settings.buckets,

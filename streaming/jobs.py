@@ -31,9 +31,9 @@ class Job:
         return tuple(self.key_of)
 
     @property
-    def subscription(self) -> tuple[str, ...]:
-        """The topics to read: without a view nothing is ever due, and nothing has to wake it."""
-        return (*self.topics, TICKS) if self.views else self.topics
+    def wakers(self) -> tuple[str, ...]:
+        """What runs an epoch when only time passes: without a view nothing is ever due."""
+        return (TICKS,) if self.views else ()
 
     @property
     def pause(self) -> str:

@@ -29,10 +29,7 @@ def transform(records: DataFrame, job: Job, buckets: int) -> DataFrame:
     parallelism, and each costs a call in every epoch.
     """
     sessions = next((VIEWS[view].topic for view in job.views), None)
-    # A task costs more than a partition: one for each core reads its share of them in turn.
-    tasks = records.sparkSession.sparkContext.defaultParallelism
-    stage = decode_stage(job.key_of, buckets, LIFETIME_US)
-    packed = records.coalesce(tasks).mapInArrow(stage, PACKED)
+    packed = records.mapInArrow(decode_stage(job.key_of, buckets, LIFETIME_US), PACKED)
     return packed.groupBy("bucket").transformWithStateInPandas(
         statefulProcessor=KeyedState(sessions),
         outputStructType=OUTPUT,
