@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from features.windows import Aggregation, Grid, Kind, Rate, WindowSet, windows
+import polars as pl
 
-__all__ = ["COMMERCE_USER"]
+from features.columns import ColumnType
+from features.windows import Aggregation, Grid, Kind, Latest, Rate, WindowSet, windows
+
+__all__ = ["COMMERCE_USER", "shopping"]
 
 ALL = windows("5m 10m 30m 1h 24h 7d 30d")
-INTERACTIONS = ("product_view", "click", "add_to_cart", "purchase")
+# An item of a purchase is a row of its own, so that the purchase itself counts once.
+ITEM = "purchased_item"
+INTERACTIONS = ("product_view", "click", "add_to_cart", "purchase", ITEM)
 PRODUCT_EVENTS = (*INTERACTIONS, "remove_from_cart")
 
 
@@ -76,4 +81,66 @@ COMMERCE_USER = WindowSet(
             doc="Purchases for each addition to the cart.",
         ),
     ),
+    latest=(
+        Latest(
+            name="recent_product_ids",
+            of="product_id",
+            where={"event_type": PRODUCT_EVENTS},
+            most=50,
+            doc="The last 50 distinct products touched, oldest first.",
+        ),
+        Latest(name="last_device_type", of="device_type", doc="Device of the last event."),
+        Latest(name="last_platform", of="platform", doc="Platform of the last event."),
+        Latest(
+            name="last_seen_at",
+            of="event_at",
+            type=ColumnType.TIMESTAMP,
+            doc="Time of the last event.",
+        ),
+    ),
+)
+
+
+def shopping(events: pl.DataFrame, categories: pl.DataFrame) -> pl.DataFrame:
+    """Accepted events as rows of `COMMERCE_USER`; `categories`: product_id, category.
+
+    A category that an event does not say is looked up. A purchase with items leaves its products
+    to them: their ids sort behind the purchase's own and before any other, in list order.
+    """
+    has_items = pl.col("items").list.len().fill_null(0) > 0
+    rows = events.select(*COLUMNS, "items").with_columns(
+        pl.when(~has_items).then("product_id").alias("product_id")
+    )
+    items = (
+        rows.filter(has_items)
+        .with_columns(number=pl.int_ranges(pl.col("items").list.len()))
+        .explode("items", "number")
+        .select(
+            pl.format("{}\0{}", "event_id", pl.col("number").cast(pl.String).str.zfill(9)).alias(
+                "event_id"
+            ),
+            "event_at",
+            "user_id",
+            event_type=pl.lit(ITEM),
+            product_id=pl.col("items").struct.field("product_id"),
+        )
+    )
+    rows = pl.concat([rows.drop("items"), items], how="diagonal")
+    known = categories.select("product_id", known_category="category")
+    return rows.join(known, on="product_id", how="left").with_columns(
+        category=pl.coalesce("category", "known_category")
+    )
+
+
+COLUMNS = (
+    "event_id",
+    "event_at",
+    "user_id",
+    "event_type",
+    "product_id",
+    "category",
+    "price",
+    "total_amount",
+    "device_type",
+    "platform",
 )

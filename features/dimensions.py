@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import polars as pl
 
-__all__ = ["EPISODES", "GenreOf", "genre_lookup"]
+__all__ = ["EPISODES", "PRODUCTS", "GenreOf", "genre_lookup"]
 
 EPISODES = {"episode_id": pl.String, "genre": pl.String}
+PRODUCTS = {"product_id": pl.String, "category": pl.String}
 GenreOf = Callable[[pl.DataFrame], pl.DataFrame]
 
 

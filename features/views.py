@@ -5,14 +5,28 @@ The online table, the Redis hash, the Delta feature log and the catalogue are de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from features.columns import Column, ColumnType
-from features.errors import UnknownName
+import polars as pl
 
-__all__ = ["SESSION_FEATURES", "VIEWS", "FeatureView", "view_named"]
+from features.columns import Column, ColumnType
+from features.commerce_user import COMMERCE_USER, shopping
+from features.errors import UnknownName
+from features.windows import WindowSet
+
+__all__ = [
+    "COMMERCE_USER_FEATURES",
+    "SESSION_FEATURES",
+    "VIEWS",
+    "FeatureView",
+    "Source",
+    "view_named",
+]
+
+# Accepted events and the categories of products -> rows of a `WindowSet`
+Source = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
 
 STAMPS = (
     Column("event_at", ColumnType.TIMESTAMP, "Newest event time in the row.", nullable=False),
@@ -37,7 +51,8 @@ class FeatureView:
     """One row for each entity, newest values online, every change in the log.
 
     `redis_key` is a template over the entity's columns; `ttl_seconds` runs from the last write that
-    an event caused.
+    an event caused. `redis_lists`: features that are lists of their own in Redis, and their keys.
+    A windowed view says by `windows` what is kept, and by `source` of which rows.
     """
 
     name: str
@@ -49,6 +64,9 @@ class FeatureView:
     ttl_seconds: int
     owner: str
     doc: str
+    windows: WindowSet | None = None
+    source: Source | None = None
+    redis_lists: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -117,7 +135,24 @@ SESSION_FEATURES = FeatureView(
     ttl_seconds=2 * 3600,
 )
 
-VIEWS: Mapping[str, FeatureView] = MappingProxyType({v.name: v for v in (SESSION_FEATURES,)})
+COMMERCE_USER_FEATURES = FeatureView(
+    name="commerce_user_features",
+    version=1,
+    topic="user-events",
+    owner="recommendations",
+    doc="What one shopper did in the last minutes, hours and days.",
+    entity=(Column("user_id", ColumnType.STRING, "The shopper.", nullable=False),),
+    features=COMMERCE_USER.columns,
+    windows=COMMERCE_USER,
+    source=shopping,
+    redis_key="user_features:{user_id}",
+    redis_lists={"recent_product_ids": "user_recent_products:{user_id}"},
+    ttl_seconds=2 * 3600,
+)
+
+VIEWS: Mapping[str, FeatureView] = MappingProxyType(
+    {view.name: view for view in (SESSION_FEATURES, COMMERCE_USER_FEATURES)}
+)
 
 
 def view_named(name: str) -> FeatureView:

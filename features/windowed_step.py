@@ -47,33 +47,37 @@ def empty(view: WindowSet, events: pl.DataFrame) -> WindowedState:
 def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_us: int) -> Step:
     """Merge new, de-duplicated `events` and let the watermark pass.
 
-    Only entities that are touched or due are computed: what the others show has not changed.
+    `state` has to hold the entities of the events and those that are due; others may be missing.
+    Only what is touched or due is computed: what the others show has not changed.
     """
     new = _entities(view, events)
     known = pl.concat([state.entities, new]).group_by(view.entity)
-    entities = known.agg(pl.col(LAST_AT).max(), pl.col(DUE).min())
     touched = new.select(*view.entity, by_event=pl.lit(value=True))
-    entities = entities.join(touched, on=view.entity, how="left").with_columns(
-        pl.col("by_event").fill_null(value=False)
+    entities = (
+        known.agg(pl.col(LAST_AT).max(), pl.col(DUE).min())
+        .join(touched, on=view.entity, how="left")
+        .with_columns(pl.col("by_event").fill_null(value=False))
     )
     is_changed = pl.col("by_event") | (pl.col(DUE) <= watermark_us).fill_null(value=False)
     changed = entities.filter(is_changed)
     resting = entities.filter(~is_changed).drop("by_event")
 
     tiles = view.merge([state.tiles, view.start(events)]) if events.height else state.tiles
-    mine = _of(tiles, changed.select(view.entity), "semi", view)
+    mine = _of(tiles, changed, view)
     at = changed.select(*view.entity, t=pl.max_horizontal(LAST_AT, pl.lit(watermark_us)))
     rows = view.finish(mine, at).join(
         changed.select(*view.entity, event_at=LAST_AT, by_event="by_event"), on=view.entity
     )
     kept = view.evict(mine, watermark_us)
-    due = view.due(kept, at)
-    counted = changed.drop(DUE, "by_event").join(due, on=view.entity, how="left")
+    due = view.due(kept, at).filter(pl.col(DUE).is_not_null())
     # An entity that nothing is due for shows zeros for good: nothing of it needs to be kept.
-    alive = counted.filter(pl.col(DUE).is_not_null()).select(resting.columns)
-    others = _of(tiles, changed.select(view.entity), "anti", view)
-    state = WindowedState(_both(others, kept), pl.concat([resting, alive]))
-    return Step(state, rows, state.entities[DUE].min())  # type: ignore[arg-type]
+    alive = changed.drop(DUE, "by_event").join(due, on=view.entity).select(resting.columns)
+    entities = pl.concat([resting, alive])
+    parts = [_of(tiles, resting, view), _of(kept, alive, view)]
+    tiles = Tiles(
+        pl.concat([part.numbers for part in parts]), pl.concat([part.values for part in parts])
+    )
+    return Step(WindowedState(tiles, entities), rows, entities[DUE].min())  # type: ignore[arg-type]
 
 
 def _entities(view: WindowSet, events: pl.DataFrame) -> pl.DataFrame:
@@ -82,14 +86,9 @@ def _entities(view: WindowSet, events: pl.DataFrame) -> pl.DataFrame:
     return last.with_columns(pl.lit(None, pl.Int64).alias(DUE))
 
 
-def _of(tiles: Tiles, entities: pl.DataFrame, how: str, view: WindowSet) -> Tiles:
-    def part(frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.join(entities, on=view.entity, how=how)  # type: ignore[arg-type]
-
-    return Tiles(part(tiles.numbers), part(tiles.values))
-
-
-def _both(first: Tiles, second: Tiles) -> Tiles:
+def _of(tiles: Tiles, entities: pl.DataFrame, view: WindowSet) -> Tiles:
+    by = entities.select(view.entity)
     return Tiles(
-        pl.concat([first.numbers, second.numbers]), pl.concat([first.values, second.values])
+        tiles.numbers.join(by, on=view.entity, how="semi"),
+        tiles.values.join(by, on=view.entity, how="semi"),
     )

@@ -9,21 +9,36 @@ window, and the error at the old edge is at most one tile.
   merging is commutative and associative.
 - *finish*: at `t`, each window combines the tiles that it covers.
 
+The latest values of an entity lie in no tile: they stay until newer ones take their place.
+
 Times are microseconds UTC. Frames hold many entities: nothing here loops over events or keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from zlib import crc32
 
 import polars as pl
 
 from features.columns import Column, ColumnType
 
-__all__ = ["Aggregation", "Grid", "Kind", "Rate", "Tiles", "Window", "WindowSet", "windows"]
+__all__ = [
+    "PLACE",
+    "VALUES",
+    "Aggregation",
+    "Grid",
+    "Kind",
+    "Latest",
+    "Rate",
+    "Tiles",
+    "Window",
+    "WindowSet",
+    "windows",
+]
 
 SECOND_US = 1_000_000
 FINE_US = 10 * SECOND_US
@@ -76,13 +91,19 @@ class Aggregation:
     def rows(self) -> pl.Expr:
         """Which rows count."""
         tests = [pl.col(name).is_in(values) for name, values in self.where.items()]
-        known = [] if self.of is None else [pl.col(self.of).is_not_null()]
-        return pl.all_horizontal(*tests, *known, pl.lit(value=True)).fill_null(value=False)
+        # Event time is never null; without a test of its own it would be one truth, not a column.
+        known = pl.col(self.of or "event_at").is_not_null()
+        return pl.all_horizontal(*tests, known).fill_null(value=False)
 
     def named(self, part: str) -> str:
         """The partial's name: the same for every aggregation that needs the same one."""
         tests = ",".join(f"{name}={'|'.join(values)}" for name, values in self.where.items())
         return f"{part}({self.of or '*'}; {tests})"
+
+    @property
+    def code(self) -> int:
+        """A short name for kept values; unlike a position it survives a change of the set."""
+        return crc32(self.named("values").encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +143,36 @@ class Rate:
         return _columns(self.name, self.windows, ColumnType.DOUBLE, self.doc, "ratio")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """The last value of a column, or with `most` a list of its last distinct values, oldest first.
+
+    Nulls are left out, and rows in which a column of `where` holds none of its values. Of equal
+    event times the larger event id is the later.
+    """
+
+    name: str
+    of: str
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    most: int | None = None
+    type: ColumnType = ColumnType.STRING
+    doc: str
+
+    @property
+    def aggregation(self) -> Aggregation:
+        """Which values are kept."""
+        return Aggregation(kind=Kind.DISTINCT, of=self.of, where=self.where)
+
+    @property
+    def column(self) -> Column:
+        type_ = self.type if self.most is None else ColumnType.STRING_LIST
+        return Column(self.name, type_, self.doc)
+
+
 @dataclass(frozen=True, slots=True)
 class Tiles:
     """`numbers`: entity, tile_us, tile, partials. `values`: entity, tile_us, tile, partial, value,
-    count, last_at, last_id. `tile` is its start.
+    count, last_at, last_id. `tile` is its start; what stays for good has `tile_us` 0.
     """
 
     numbers: pl.DataFrame
@@ -134,6 +181,14 @@ class Tiles:
 
 PLACE = ("tile_us", "tile")
 LAST = ("last_at", "last_id")
+VALUES: dict[str, type[pl.DataType]] = {
+    **dict.fromkeys((*PLACE, "partial"), pl.Int64),
+    "value": pl.String,
+    "count": pl.Int64,
+    "last_at": pl.Int64,
+    "last_id": pl.String,
+}
+INDEX = "row of `at`"
 OPERATIONS = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}
 PARTS = {
     Kind.COUNT: ("count",),
@@ -151,78 +206,84 @@ class WindowSet:
     entity count nowhere. They must be free of copies.
     """
 
-    def __init__(self, entity: Sequence[str], grids: Iterable[Grid], rates: Iterable[Rate] = ()):
+    def __init__(
+        self,
+        entity: Sequence[str],
+        grids: Iterable[Grid],
+        rates: Iterable[Rate] = (),
+        latest: Iterable[Latest] = (),
+    ):
         self.entity = tuple(entity)
         self.grids = tuple(grids)
         self.rates = tuple(rates)
+        self.latest = tuple(latest)
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """One column for each feature, as declared."""
         grids = [column for grid in self.grids for column in grid.columns]
-        return (*grids, *(column for rate in self.rates for column in rate.columns))
+        rates = [column for rate in self.rates for column in rate.columns]
+        return (*grids, *rates, *(one.column for one in self.latest))
+
+    @property
+    def partials(self) -> tuple[str, ...]:
+        """The columns of `Tiles.numbers` beside entity and place."""
+        return tuple(self._parts)
 
     def start(self, rows: pl.DataFrame) -> Tiles:
         """The tiles of new rows."""
         known = rows.filter(pl.all_horizontal(pl.col(self.entity).is_not_null()))
-        placed = pl.concat(
-            known.with_columns(
-                tile_us=pl.lit(tile_us, pl.Int64),
-                tile=pl.col("event_at").floordiv(tile_us) * tile_us,
-            )
-            for tile_us in (FINE_US, COARSE_US)
-        )
+        placed = pl.concat(_placed(known, tile_us) for tile_us in (FINE_US, COARSE_US))
         numbers = placed.group_by(*self.entity, *PLACE).agg(
             _partial(part, one).alias(one.named(part)) for part, one in self._parts.values()
         )
-        values = pl.concat(
-            [self._values(placed, one) for one in self._listed.values()] or [self._no_values()]
-        )
-        return Tiles(numbers, values)
+        forever = known.with_columns(pl.lit(0, pl.Int64).alias(name) for name in PLACE)
+        values = [self._values(placed, one) for one in self._listed]
+        values += [self._values(forever, one.aggregation) for one in self.latest]
+        return Tiles(numbers, pl.concat([self._no_values(), *values]))
 
     def merge(self, tiles: Iterable[Tiles]) -> Tiles:
         """All of them as one; the order does not matter."""
         parts = list(tiles)
         numbers = pl.concat([one.numbers for one in parts], how="diagonal")
         values = pl.concat([one.values for one in parts])
+        by = (*self.entity, *PLACE)
         return Tiles(
-            numbers.group_by(*self.entity, *PLACE).agg(self._combined()),
-            _counted(values, (*self.entity, *PLACE, "partial", "value")),
+            numbers.group_by(by).agg(self._combined()),
+            _counted(values.sort(LAST), (*by, "partial", "value")),
         )
 
     def finish(self, tiles: Tiles, at: pl.DataFrame) -> pl.DataFrame:
         """The features of every entity in `at` (entity, `t`): entity, then `columns`."""
-        numbers = at.join(tiles.numbers, on=self.entity, how="left")
-        features = numbers.group_by(self.entity).agg(
-            self._finished(grid, window)
-            for grid in self.grids
-            if grid.aggregation.kind in PARTS
-            for window in grid.windows
-        )
-        features = features.join(self._listings(tiles.values, at), on=self.entity, how="left")
-        distinct = [
-            pl.col(column.name).fill_null(0)
-            for grid in self.grids
-            if grid.aggregation.kind is Kind.DISTINCT
-            for column in grid.columns
+        at = at.with_row_index(INDEX)
+        numbers = tiles.numbers.join(at, on=self.entity)
+        values = tiles.values.join(at, on=self.entity).sort(LAST)
+        found = [
+            *(self._sums(numbers.filter(_covers(w)), w) for w in self._windows),
+            *(one for w in self._windows for one in self._listings(values.filter(_covers(w)), w)),
+            *(_newest(values, one) for one in self.latest),
         ]
-        rates = [
-            (pl.col(f"{rate.of}_{w.name}") / _unless_zero(f"{rate.to}_{w.name}")).alias(
-                f"{rate.name}_{w.name}"
-            )
-            for rate in self.rates
-            for w in rate.windows
-        ]
-        names = [column.name for column in self.columns]
-        return features.with_columns(distinct).with_columns(rates).select(*self.entity, *names)
+        features = at
+        for frame in found:
+            features = features.join(frame, on=INDEX, how="left", maintain_order="left")
+        features = features.with_columns(self._zeros()).with_columns(self._rates())
+        return features.select(*self.entity, *(column.name for column in self.columns))
 
     def evict(self, tiles: Tiles, watermark_us: int) -> Tiles:
-        """What a window can still cover once the watermark is there: `t` is never behind it."""
+        """What a row can still show once the watermark is there: `t` is never behind it."""
         is_kept = pl.lit(value=False)
         for tile_us, width_us in self._widest.items():
             covered = pl.col("tile") > watermark_us - width_us
             is_kept = is_kept | ((pl.col("tile_us") == tile_us) & covered)
-        return Tiles(tiles.numbers.filter(is_kept), tiles.values.filter(is_kept))
+        newest = [
+            _ranked(tiles.values, code).group_by(self.entity, maintain_order=True).head(most)
+            for code, most in self._kept.items()
+        ]
+        values = [tiles.values.filter(is_kept), *newest]
+        return Tiles(
+            tiles.numbers.filter(is_kept),
+            pl.concat(frame.select(tiles.values.columns) for frame in values),
+        )
 
     def due(self, tiles: Tiles, at: pl.DataFrame) -> pl.DataFrame:
         """Per entity, the smallest `t` at which a tile leaves a window: its row changes then."""
@@ -230,11 +291,11 @@ class WindowSet:
             [tiles.numbers.select(*self.entity, *PLACE), tiles.values.select(*self.entity, *PLACE)]
         ).unique()
         leaving = everywhere.join(at, on=self.entity).with_columns(
-            pl.concat_list(
+            due=pl.min_horizontal(
                 pl.when(_covers(w)).then(pl.col("tile") + w.width_us) for w in self._windows
-            ).alias("due")
+            )
         )
-        return leaving.group_by(self.entity).agg(pl.col("due").list.min().min())
+        return leaving.group_by(self.entity).agg(pl.col("due").min())
 
     @cached_property
     def _windows(self) -> tuple[Window, ...]:
@@ -257,10 +318,19 @@ class WindowSet:
         }
 
     @cached_property
-    def _listed(self) -> dict[str, Aggregation]:
-        """The aggregations that need the values themselves."""
+    def _listed(self) -> tuple[Aggregation, ...]:
+        """The aggregations that need the values themselves, one for each code."""
         found = [grid.aggregation for grid in self.grids if grid.aggregation.kind not in PARTS]
-        return {one.named("values"): one for one in found}
+        return tuple({one.code: one for one in found}.values())
+
+    @cached_property
+    def _kept(self) -> dict[int, int]:
+        """How many of the latest values are kept, by the code of what keeps them."""
+        kept: dict[int, int] = {}
+        for one in self.latest:
+            code = one.aggregation.code
+            kept[code] = max(kept.get(code, 1), one.most or 1)
+        return kept
 
     def _combined(self) -> list[pl.Expr]:
         return [
@@ -271,67 +341,61 @@ class WindowSet:
         rows = placed.filter(one.rows()).select(
             *self.entity,
             *PLACE,
-            partial=pl.lit(one.named("values")),
+            partial=pl.lit(one.code, pl.Int64),
             value=pl.col(str(one.of)).cast(pl.String),
             count=pl.lit(1, pl.Int64),
             last_at="event_at",
             last_id="event_id",
         )
-        return _counted(rows, (*self.entity, *PLACE, "partial", "value"))
+        return _counted(rows.sort(LAST), (*self.entity, *PLACE, "partial", "value"))
 
     def _no_values(self) -> pl.DataFrame:
-        entity = dict.fromkeys(self.entity, pl.String)
-        place = dict.fromkeys(PLACE, pl.Int64)
-        last = {"count": pl.Int64, "last_at": pl.Int64, "last_id": pl.String}
-        return pl.DataFrame(
-            schema={**entity, **place, "partial": pl.String, "value": pl.String, **last}
+        return pl.DataFrame(schema={**dict.fromkeys(self.entity, pl.String), **VALUES})
+
+    def _sums(self, covered: pl.DataFrame, window: Window) -> pl.DataFrame:
+        """The features of one window that the partial numbers give."""
+        combined = covered.group_by(INDEX).agg(self._combined())
+        return combined.select(
+            INDEX,
+            *(
+                _finished(grid.aggregation).alias(f"{grid.name}_{window.name}")
+                for grid in self.grids
+                if grid.aggregation.kind in PARTS and window in grid.windows
+            ),
         )
 
-    def _finished(self, grid: Grid, window: Window) -> pl.Expr:
-        one, name = grid.aggregation, f"{grid.name}_{window.name}"
+    def _listings(self, covered: pl.DataFrame, window: Window) -> Iterator[pl.DataFrame]:
+        """The features of one window that need the values; `covered` is in order of `LAST`."""
+        counted = _counted(covered, (INDEX, "partial", "value"))
+        for grid in self.grids:
+            if grid.aggregation.kind in PARTS or window not in grid.windows:
+                continue
+            name = f"{grid.name}_{window.name}"
+            mine = counted.filter(pl.col("partial") == grid.aggregation.code)
+            if grid.aggregation.kind is Kind.DISTINCT:
+                yield mine.group_by(INDEX).agg(pl.len().cast(pl.Int64).alias(name))
+            else:
+                # The larger count, then the more recent event, then the smaller name.
+                ranked = mine.sort("count", *LAST, "value", descending=[True, True, True, False])
+                yield ranked.unique(INDEX, keep="first").select(INDEX, pl.col("value").alias(name))
 
-        def of(part: str) -> pl.Expr:
-            column = pl.col(one.named(part)).filter(_covers(window))
-            combined: pl.Expr = getattr(column, OPERATIONS[part])()
-            return combined
-
-        if one.kind is Kind.COUNT:
-            return of("count").fill_null(0).alias(name)
-        if one.kind is Kind.SUM:
-            return of("sum").fill_null(0.0).alias(name)
-        if one.kind is Kind.MEAN:
-            count = of("count")
-            return pl.when(count > 0).then(of("sum") / count).alias(name)
-        return of(one.kind.value).alias(name)
-
-    def _listings(self, values: pl.DataFrame, at: pl.DataFrame) -> pl.DataFrame:
-        """The features that need the values themselves, all windows in one pass."""
-        spans = pl.DataFrame(
-            [(w.name, w.tile_us, w.width_us) for w in self._windows],
-            schema={"window": pl.String, "tile_us": pl.Int64, "width_us": pl.Int64},
-            orient="row",
-        )
-        covered = (
-            values.join(at, on=self.entity)
-            .join(spans, on="tile_us")
-            .filter(pl.col("tile") > pl.col("t") - pl.col("width_us"))
-        )
-        counted = _counted(covered, (*self.entity, "partial", "window", "value"))
-        # The larger count, then the more recent event, then the smaller name.
-        ranked = counted.sort("count", *LAST, "value", descending=[True, True, True, False])
-        return ranked.group_by(self.entity, maintain_order=True).agg(
-            self._listing(grid, window)
+    def _zeros(self) -> list[pl.Expr]:
+        """Without an event a count and a sum are 0; all else is null."""
+        return [
+            pl.col(column.name).fill_null(0)
             for grid in self.grids
-            if grid.aggregation.kind not in PARTS
-            for window in grid.windows
-        )
+            if grid.aggregation.kind in (Kind.COUNT, Kind.SUM, Kind.DISTINCT)
+            for column in grid.columns
+        ]
 
-    def _listing(self, grid: Grid, window: Window) -> pl.Expr:
-        of = pl.col("partial") == grid.aggregation.named("values")
-        values = pl.col("value").filter(of & (pl.col("window") == window.name))
-        is_count = grid.aggregation.kind is Kind.DISTINCT
-        found = values.len().cast(pl.Int64) if is_count else values.first()
-        return found.alias(f"{grid.name}_{window.name}")
+    def _rates(self) -> list[pl.Expr]:
+        return [
+            (pl.col(f"{rate.of}_{w.name}") / _unless_zero(f"{rate.to}_{w.name}")).alias(
+                f"{rate.name}_{w.name}"
+            )
+            for rate in self.rates
+            for w in rate.windows
+        ]
 
 
 def _columns(
@@ -343,6 +407,12 @@ def _columns(
     )
 
 
+def _placed(rows: pl.DataFrame, tile_us: int) -> pl.DataFrame:
+    return rows.with_columns(
+        tile_us=pl.lit(tile_us, pl.Int64), tile=pl.col("event_at").floordiv(tile_us) * tile_us
+    )
+
+
 def _partial(part: str, one: Aggregation) -> pl.Expr:
     if part == "count":
         return one.rows().sum().cast(pl.Int64)
@@ -351,14 +421,32 @@ def _partial(part: str, one: Aggregation) -> pl.Expr:
     return partial
 
 
+def _finished(one: Aggregation) -> pl.Expr:
+    if one.kind is Kind.MEAN:
+        count = pl.col(one.named("count"))
+        return pl.when(count > 0).then(pl.col(one.named("sum")) / count)
+    return pl.col(one.named(one.kind.value))
+
+
 def _counted(values: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """The count of each value and its last event, ties in time broken by the event's id."""
-    return (
-        values.sort(LAST)
-        .group_by(by, maintain_order=True)
-        .agg(pl.col("count").sum(), pl.col(LAST).last())
-        .select(*by, "count", *LAST)
-    )
+    """The count of each value and its last event, of `values` in order of `LAST`."""
+    counted = values.group_by(by).agg(pl.col("count").sum(), pl.col(LAST).last())
+    return counted.select(*by, "count", *LAST)
+
+
+def _ranked(values: pl.DataFrame, code: int) -> pl.DataFrame:
+    """The values that are kept for good, newest first."""
+    mine = (pl.col("tile_us") == 0) & (pl.col("partial") == code)
+    return values.filter(mine).sort(LAST, descending=True)
+
+
+def _newest(values: pl.DataFrame, one: Latest) -> pl.DataFrame:
+    found = _ranked(values, one.aggregation.code).group_by(INDEX, maintain_order=True)
+    if one.most is not None:
+        return found.agg(pl.col("value").head(one.most).reverse().alias(one.name))
+    value = pl.col("value").first()
+    is_time = one.type is ColumnType.TIMESTAMP
+    return found.agg((value.cast(pl.Int64) if is_time else value).alias(one.name))
 
 
 def _covers(window: Window) -> pl.Expr:

@@ -12,7 +12,7 @@ import polars as pl
 import psycopg
 from pyspark.sql import SparkSession
 
-from features.dimensions import EPISODES, GenreOf, genre_lookup
+from features.dimensions import EPISODES, PRODUCTS, GenreOf, genre_lookup
 from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
 from infra.jars import spark_jars
@@ -91,6 +91,7 @@ def run_jobs(
     Each job has stores of its own: their epochs run at the same time.
     """
     genre_of = load_genres(endpoints.postgres)
+    categories = load_categories(endpoints.postgres)
     most = settings.max_offsets_per_trigger
     process = drain if available_now else run_until
     running = []
@@ -114,6 +115,7 @@ def run_jobs(
                 run_epoch=runner,
                 checkpoint=f"{settings.checkpoint_root}/{job.name}",
                 buckets=settings.buckets,
+                categories=categories,
             )
             running.append(Running(plan, runner))
         process(stop, running, waker(endpoints.kafka))
@@ -125,3 +127,10 @@ def load_genres(url: str) -> GenreOf:
     with psycopg.connect(pipeline_conninfo(url)) as connection:
         rows = connection.execute("SELECT episode_id, genre FROM dim.episodes").fetchall()
     return genre_lookup(pl.DataFrame(rows, schema=EPISODES, orient="row"))
+
+
+def load_categories(url: str) -> pl.DataFrame:
+    """The category of every known product, as of now."""
+    with psycopg.connect(pipeline_conninfo(url)) as connection:
+        rows = connection.execute("SELECT product_id, category FROM dim.products").fetchall()
+    return pl.DataFrame(rows, schema=PRODUCTS, orient="row")

@@ -98,7 +98,9 @@ def _in_buckets(topic: str, key: str, buckets: int, decoded: _Decoded) -> Iterat
     if decoded.dead.height:
         yield PASSED, "dead", to_blob(decoded.dead)
     if decoded.events.height:
-        numbered = decoded.events.with_columns(bucket=bucket_of(decoded.events[key], buckets))
+        # An event without its key belongs to no entity; it is still archived once.
+        keys = decoded.events.select(pl.coalesce(key, "event_id")).to_series()
+        numbered = decoded.events.with_columns(bucket=bucket_of(keys, buckets))
         parts = numbered.partition_by("bucket", as_dict=True, include_key=False)
         for (bucket,), part in parts.items():
             yield int(str(bucket)), topic, to_blob(part)

@@ -17,6 +17,7 @@ import polars as pl
 import structlog
 from pyspark.sql import DataFrame
 
+from features.columns import ColumnType
 from features.contracts import CONTRACTS
 from features.dimensions import GenreOf
 from features.timestamps import to_iso
@@ -115,7 +116,7 @@ class EpochRunner:
         checkpoint_id = str(context.getLocalProperty(QUERY_ID))
         before = self._clock_before(checkpoint_id, number)
         watermark = self._watermark(before, checkpoint_id, number)
-        tell_tasks(context, watermark)
+        tell_tasks(context, watermark, is_replay=self.is_replay)
         frames = gather(batch.toArrow())
         processed = time.perf_counter()
 
@@ -191,9 +192,12 @@ class EpochRunner:
     def _rows(self, view: str, rows: pl.DataFrame | None) -> pl.DataFrame | None:
         if rows is None:
             return None
-        rows = self.genre_of(rows).with_columns(event_at="ended_at")
-        rows = _with_times(rows, "started_at", "ended_at", "event_at")
-        return rows.select(*(c.name for c in VIEWS[view].columns), "event_at", "by_event")
+        columns = VIEWS[view].columns
+        if "genre" in (column.name for column in columns):
+            rows = self.genre_of(rows)
+        times = [column.name for column in columns if column.type is ColumnType.TIMESTAMP]
+        rows = _with_times(rows, *times, "event_at")
+        return rows.select(*(column.name for column in columns), "event_at", "by_event")
 
     def _note(
         self, frames: Mapping[str, pl.DataFrame], output: Output, *, is_drained: bool
@@ -275,7 +279,7 @@ def _unread(clock: Clock, ends: Mapping[str, int]) -> int:
 
 
 def _state(stats: pl.DataFrame | None, size: int | None) -> dict[str, int | None]:
-    return {"sessions": None if stats is None else int(stats["live_keys"].sum()), "bytes": size}
+    return {"keys": None if stats is None else int(stats["live_keys"].sum()), "bytes": size}
 
 
 def _archived(topic: str, events: pl.DataFrame, dropped: pl.DataFrame | None) -> pl.DataFrame:

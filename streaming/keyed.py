@@ -8,7 +8,8 @@ that its events fall into.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -17,11 +18,14 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor, Stateful
 
 from features import sessions
 from features.contracts import CONTRACTS
+from features.decoding import event_schema
 from features.dedup import SEEN, Sifted, sift
+from features.views import VIEWS
 from streaming.packing import concat, from_blob, to_blob
 from streaming.ports import DEAD
-from streaming.task import watermark_of_task
+from streaming.task import is_replay_of_task, watermark_of_task
 from streaming.watermark import HORIZON_US
+from streaming.windowed import WindowedKeeper
 
 __all__ = ["OUTPUT", "PLACE", "KeyedState"]
 
@@ -41,14 +45,23 @@ Packed = tuple[str, bytes]
 class KeyedState(StatefulProcessor):
     """The processor of one bucket: sift copies, keep the views, let time pass."""
 
-    def __init__(self, session_topic: str | None) -> None:
-        self.session_topic = session_topic
+    def __init__(self, views: Sequence[str], categories: pl.DataFrame) -> None:
+        """`views`: names of the views to keep; `categories`: product_id, category."""
+        self.views = tuple(views)
+        self.categories = categories
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declare the state: it lives as long as the checkpoint."""
         self._visits = handle.getValueState("visits", "blob binary")
         self._seen = handle.getMapState("seen", "topic string, slot long", "blob binary")
         self._meta = handle.getValueState("meta", "next_due long, oldest_slot long, live_keys long")
+        views = [VIEWS[name] for name in self.views]
+        self._session_topic = next((v.topic for v in views if v.windows is None), None)
+        self._windowed = [
+            (view, view.source, WindowedKeeper(view, view.windows, handle))
+            for view in views
+            if view.windows is not None and view.source is not None
+        ]
 
     def handleInputRows(  # noqa: N802 - Spark's name
         self,
@@ -77,30 +90,53 @@ class KeyedState(StatefulProcessor):
         next_due, oldest, live = meta if meta is not None else (None, None, 0)
         put_out: list[Packed] = []
         duplicates = late_count = 0
-        fresh_sessions = None
+        fresh: dict[str, pl.DataFrame] = {}
         touched: list[int] = []
         for topic, parts in blobs.items():
             events = concat(map(from_blob, parts))
             sifted, slots = self._sift(topic, events, now)
             touched += slots
             duplicates += sifted.duplicates
-            late, accepted = sifted.late, sifted.fresh
-            if topic == self.session_topic:
-                fresh_sessions = accepted
+            late, fresh[topic] = sifted.late, sifted.fresh
             put_out += [(f"events:{topic}", blob) for blob in parts]
-            put_out += _dropped(topic, events, accepted)
+            put_out += _dropped(topic, events, sifted.fresh)
             if late.height:
                 late_count += late.height
                 put_out.append(("dead", to_blob(_late(topic, late, "dedup horizon"))))
+        of_sessions = fresh.get(self._session_topic or "")
         due = next_due is not None and next_due < now
-        if fresh_sessions is not None or due:
-            changed, next_due, live, refused = self._sessions(fresh_sessions, now)
+        if of_sessions is not None or due:
+            changed, next_due, live, refused = self._sessions(of_sessions, now)
             put_out += changed
             late_count += refused
         oldest = self._forget(oldest, touched, now)
         self._meta.update((next_due, oldest, live))
-        stats = pl.DataFrame([(duplicates, late_count, next_due, live)], STATS, orient="row")
+        rows, dues, living = self._windows(fresh, now)
+        put_out += rows
+        next_due = min((at for at in (next_due, *dues) if at is not None), default=None)
+        stats = pl.DataFrame(
+            [(duplicates, late_count, next_due, live + living)], STATS, orient="row"
+        )
         return [*put_out, ("stats", to_blob(stats))]
+
+    def _windows(
+        self, fresh: Mapping[str, pl.DataFrame], now: int
+    ) -> tuple[list[Packed], list[int | None], int]:
+        """The windowed views; returns their rows, when each is due next, and the living keys."""
+        is_exact = is_replay_of_task()
+        put_out: list[Packed] = []
+        dues: list[int | None] = []
+        live = 0
+        for view, source, keeper in self._windowed:
+            events = fresh.get(view.topic)
+            if events is None:
+                events = pl.DataFrame(schema=_event_columns(view.topic))
+            stepped = keeper.step(source(events, self.categories), now, is_exact=is_exact)
+            if stepped.rows.height:
+                put_out.append((f"rows:{view.name}", to_blob(stepped.rows)))
+            dues.append(stepped.next_due)
+            live += stepped.live
+        return put_out, dues, live
 
     def _sessions(
         self, fresh: pl.DataFrame | None, now: int
@@ -117,11 +153,13 @@ class KeyedState(StatefulProcessor):
             visits = step.visits
             rows.append(step.rows.with_columns(by_event=pl.lit(value=True)))
             refused = step.late.height
-            topic = str(self.session_topic)
+            topic = str(self._session_topic)
             if refused:
                 put_out.append(("dead", to_blob(_late(topic, step.late, "session"))))
                 put_out += _dropped(topic, step.late, step.late.clear())
-        changed = pl.concat(rows).unique(sessions.KEY, keep="last")
+        changed = (
+            pl.concat(rows).unique(sessions.KEY, keep="last").with_columns(event_at="ended_at")
+        )
         if changed.height:
             put_out.append(("rows:session_features", to_blob(changed)))
         self._visits.update((to_blob(visits),))
@@ -159,6 +197,12 @@ class KeyedState(StatefulProcessor):
             if slot < keep_from:
                 self._seen.removeKey((topic, slot))
         return min((slot for _, slot in slots if slot >= keep_from), default=None)
+
+
+@cache
+def _event_columns(topic: str) -> dict[str, Any]:
+    """Event time is in microseconds here."""
+    return {**event_schema(CONTRACTS[topic]), "event_at": pl.Int64}
 
 
 def _dropped(topic: str, events: pl.DataFrame, accepted: pl.DataFrame) -> list[Packed]:

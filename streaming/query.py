@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import polars as pl
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from features.sessions import GAP_US
-from features.views import VIEWS
 from streaming.decode_stage import decode_stage
 from streaming.jobs import Job
 from streaming.keyed import OUTPUT, KeyedState
@@ -22,16 +22,15 @@ __all__ = ["Plan", "transform"]
 LIFETIME_US = GAP_US
 
 
-def transform(records: DataFrame, job: Job, buckets: int) -> DataFrame:
+def transform(records: DataFrame, job: Job, buckets: int, categories: pl.DataFrame) -> DataFrame:
     """Kafka records to what they change, packed; the same for a stream and for a replay.
 
     The keyed state is cut into `buckets`, fixed for the life of a checkpoint: they bound the
     parallelism, and each costs a call in every epoch.
     """
-    sessions = next((VIEWS[view].topic for view in job.views), None)
     packed = records.mapInArrow(decode_stage(job.key_of, buckets, LIFETIME_US), PACKED)
     return packed.groupBy("bucket").transformWithStateInPandas(
-        statefulProcessor=KeyedState(sessions),
+        statefulProcessor=KeyedState(job.views, categories),
         outputStructType=OUTPUT,
         outputMode="Update",
         timeMode="None",
@@ -47,6 +46,8 @@ class Plan:
     run_epoch: Callable[[DataFrame, int], None]
     checkpoint: str
     buckets: int
+    # product_id, category: pinned when the query starts
+    categories: pl.DataFrame
 
     def start(self) -> StreamingQuery:
         """Run until stopped."""
@@ -61,7 +62,7 @@ class Plan:
         context = self.records.sparkSession.sparkContext
         context.setLocalProperty("spark.scheduler.pool", self.job.name)
         return (
-            transform(self.records, self.job, self.buckets)
+            transform(self.records, self.job, self.buckets, self.categories)
             .writeStream.queryName(self.job.name)
             .outputMode("update")
             .option("checkpointLocation", self.checkpoint)

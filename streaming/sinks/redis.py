@@ -4,6 +4,9 @@ The hash holds the entity, the features that are not null, `event_at`, `updated_
 `feature_version`, and one field of ours: `_version`, the `generation:epoch` that wrote it. The
 guard stands inside the hash so that both always live and expire together; readers skip it.
 
+A feature that is a list may also have a key of its own (`FeatureView.redis_lists`): it is written
+and it expires with the hash, and stands under the hash's guard.
+
 One script call writes hundreds of rows: the names travel once, each row as one msgpack array with
 nil for null, since arguments by the thousand cost the server more than the hashes do. A row whose
 hash is of the same or a newer version is left alone.
@@ -37,18 +40,21 @@ STAMPS = (
     Column("feature_version", ColumnType.INT, "Version of the declaration."),
 )
 
-# ARGV: generation, epoch, TTL in ms (0: only time passed), the names, then a row for each key.
+# ARGV: generation, epoch, TTL in ms (0: only time passed), the names, then each row: its values,
+# then its lists. KEYS: the hashes of all rows, then for each list those of all rows.
 SCRIPT = """
 local generation, epoch, ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local names, version = cmsgpack.unpack(ARGV[4]), ARGV[1] .. ':' .. ARGV[2]
-local width, call = #names, redis.call
+local width, call, rows = #names, redis.call, #ARGV - 4
+local lists = #KEYS / rows - 1
 local function is_older(stored)
   local g, e = string.match(stored, '^(%d+):(%d+)$')
   g, e = tonumber(g), tonumber(e)
   return g == nil or g < generation or (g == generation and e < epoch)
 end
 local fields = {'_version', version}
-for row, key in ipairs(KEYS) do
+for row = 1, rows do
+  local key = KEYS[row]
   local stored = call('HGET', key, '_version')
   local wanted, expiry = not stored or is_older(stored), ttl
   if wanted and ttl == 0 then
@@ -67,6 +73,15 @@ for row, key in ipairs(KEYS) do
     call('DEL', key)
     call('HSET', key, unpack(fields, 1, n))
     if expiry > 0 then call('PEXPIRE', key, expiry) end
+    -- Time alone changes no list.
+    for list = 1, ttl > 0 and lists or 0 do
+      local of, items = KEYS[list * rows + row], values[width + list]
+      call('DEL', of)
+      if items and #items > 0 then
+        call('RPUSH', of, unpack(items))
+        call('PEXPIRE', of, ttl)
+      end
+    end
   end
 end
 """
@@ -111,9 +126,11 @@ class RedisSink:
             updated_at=pl.lit(epoch.committed_at_us).cast(UTC),
             feature_version=pl.lit(view.version),
         )
-        texts = stamped.select(text_of(column) for column in columns).rows()
-        keys = stamped.select(key_of(view)).to_series().to_list()
-        for at in range(0, len(keys), ROWS_PER_CALL):
+        lists = [pl.col(name).alias(f"list:{name}") for name in view.redis_lists]
+        texts = stamped.select(*map(text_of, columns), *lists).rows()
+        templates = (view.redis_key, *view.redis_lists.values())
+        keys = [stamped.select(key_of(one)).to_series().to_list() for one in templates]
+        for at in range(0, len(texts), ROWS_PER_CALL):
             chunk = slice(at, at + ROWS_PER_CALL)
             args = [*head, *map(self._encode, texts[chunk])]
-            self._script(keys=keys[chunk], args=args)
+            self._script(keys=[key for of in keys for key in of[chunk]], args=args)

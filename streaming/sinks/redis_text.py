@@ -11,7 +11,6 @@ from string import Formatter
 import polars as pl
 
 from features.columns import Column, ColumnType
-from features.views import FeatureView
 
 __all__ = ["key_of", "text_of"]
 
@@ -23,10 +22,10 @@ def text_of(column: Column) -> pl.Expr:
     return _text(column).alias(column.name)
 
 
-def key_of(view: FeatureView) -> pl.Expr:
-    """The Redis key of each row; ids stand in it as they are."""
+def key_of(template: str) -> pl.Expr:
+    """The Redis key of each row, of a template over its columns; ids stand in it as they are."""
     parts = []
-    for literal, name, _, _ in Formatter().parse(view.redis_key):
+    for literal, name, _, _ in Formatter().parse(template):
         parts.append(pl.lit(literal))
         if name is not None:
             parts.append(pl.col(name).cast(pl.String))

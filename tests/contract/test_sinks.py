@@ -397,6 +397,20 @@ def test_a_hash_is_text_and_holds_no_null(redis_sink: RedisSink, redis_client: A
 
 
 @STACK
+def test_a_list_has_a_key_of_its_own(redis_sink: RedisSink, redis_client: Any) -> None:
+    tags = ["old", 'say "hi"', "웹툰"]
+    redis_sink.write(epoch(2), output({"tags": tags}, {"reader_id": "r2", "tags": []}))
+    assert redis_client.lrange("suite_tags:r1", 0, -1) == tags
+    assert 595 < redis_client.ttl("suite_tags:r1") <= 600
+    assert not redis_client.exists("suite_tags:r2")
+    redis_sink.write(epoch(1), output({"tags": ["older"]}))
+    redis_sink.write(epoch(3), output({"tags": ["decayed"], "by_event": False}))
+    assert redis_client.lrange("suite_tags:r1", 0, -1) == tags
+    redis_sink.write(epoch(4), output({"tags": None}))
+    assert not redis_client.exists("suite_tags:r1")
+
+
+@STACK
 def test_an_event_renews_the_time_to_live(redis_sink: RedisSink, redis_client: Any) -> None:
     redis_sink.write(epoch(0), output({}))
     redis_client.pexpire("suite:r1:e1", 5_000)
@@ -427,7 +441,7 @@ def test_many_rows_and_a_restarted_redis(redis_sink: RedisSink, redis_client: An
     redis_client.script_flush()
     redis_client.client_kill_filter(_type="normal", skipme=True)
     redis_sink.write(epoch(1), replace(output(), rows={VIEW.name: rows}))
-    assert redis_client.dbsize() == 1_201
+    assert redis_client.dbsize() == 2 * 1_201
     assert redis_client.hget("suite:r1200:e1", "total") == "1200"
     assert redis_client.hget("suite:r1200:e1", "_version") == "1:1"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from features.windows import Aggregation, Kind, Window, WindowSet
+from features.windows import Aggregation, Kind, Latest, Window, WindowSet
 
-__all__ = ["windowed"]
+__all__ = ["shopping_rows", "windowed"]
 
 HOUR = 3_600_000_000
 TEN_SECONDS = 10_000_000
@@ -25,7 +25,41 @@ def windowed(declared: WindowSet, events: Sequence[Event], t: int) -> dict[str, 
         for window in rate.windows:
             of, to = features[f"{rate.of}_{window.name}"], features[f"{rate.to}_{window.name}"]
             features[f"{rate.name}_{window.name}"] = of / to if to else None
+    for one in declared.latest:
+        features[one.name] = latest(one, events)
     return features
+
+
+def latest(one: Latest, events: Sequence[Event]) -> Any:
+    """Walk the log in order; a value seen again moves to the end."""
+    seen: list[Any] = []
+    for event in sorted(events, key=lambda e: (e["event_at"], e["event_id"])):
+        value = event[one.of]
+        if value is None or any(event[name] not in values for name, values in one.where.items()):
+            continue
+        seen = [other for other in seen if other != value] + [value]
+    if one.most is None:
+        return seen[-1] if seen else None
+    return seen[-one.most :] or None
+
+
+def shopping_rows(events: Sequence[Event], categories: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Every purchased item as a row behind its purchase; categories looked up."""
+    rows: list[dict[str, Any]] = []
+    for event in events:
+        row = {name: value for name, value in event.items() if name != "items"}
+        items = event["items"] or []
+        rows.append({**row, "product_id": None if items else row["product_id"]})
+        for number, item in enumerate(items):
+            bought = dict.fromkeys(row) | {name: row[name] for name in ("event_at", "user_id")}
+            bought["event_id"] = f"{row['event_id']}\0{number:09}"
+            bought["event_type"] = "purchased_item"
+            bought["product_id"] = item["product_id"]
+            rows.append(bought)
+    for row in rows:
+        if row["category"] is None:
+            row["category"] = categories.get(row["product_id"])
+    return rows
 
 
 def covers(window: Window, event: Event, t: int) -> bool:

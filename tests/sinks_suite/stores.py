@@ -42,6 +42,7 @@ VIEW = FeatureView(
         Column("tags", ColumnType.STRING_LIST, "Texts."),
     ),
     redis_key="suite:{reader_id}:{episode_id}",
+    redis_lists={"tags": "suite_tags:{reader_id}"},
     ttl_seconds=600,
 )
 VIEWS = {VIEW.name: VIEW}

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle.windows import windowed
+from oracle.windows import shopping_rows, windowed
 
-from features.commerce_user import COMMERCE_USER
+from features.commerce_user import COMMERCE_USER, shopping
 from features.windowed_step import DUE, WindowedState, empty, step
 from features.windows import Tiles, Window
 
@@ -30,7 +30,13 @@ SCHEMA = {
     "category": pl.String,
     "price": pl.Float64,
     "total_amount": pl.Float64,
+    "device_type": pl.String,
+    "platform": pl.String,
+    "items": pl.List(
+        pl.Struct({"product_id": pl.String, "quantity": pl.Int64, "unit_price": pl.Float64})
+    ),
 }
+CATEGORIES = {"p1": "tea", "p2": "books"}
 TYPES = ["product_view", "click", "add_to_cart", "remove_from_cart", "purchase", "search"]
 Event = dict[str, Any]
 
@@ -42,6 +48,11 @@ def ages() -> st.SearchStrategy[int]:
         lambda pair: max(0, pair[0] + pair[1] * SECOND)
     )
     return near | st.integers(0, 31 * DAY)
+
+
+def items() -> st.SearchStrategy[dict[str, Any]]:
+    products = st.sampled_from(["p1", "p2", "p3", "p4"])
+    return st.fixed_dictionaries({"product_id": products, "quantity": st.just(1)})
 
 
 @st.composite
@@ -57,13 +68,19 @@ def logs(draw: st.DrawFn) -> list[Event]:
             "category": draw(st.sampled_from(["tea", "cups", None])),
             "price": draw(st.none() | st.floats(0, 1e6)),
             "total_amount": draw(st.none() | st.floats(0, 1e6)),
+            "device_type": draw(st.sampled_from(["mobile", "tablet", None])),
+            "platform": draw(st.sampled_from(["ios", "web", None])),
+            "items": draw(st.none() | st.lists(items(), max_size=3)),
         }
         for number in range(size)
     ]
 
 
 def frame(events: Sequence[Event]) -> pl.DataFrame:
-    return pl.DataFrame(list(events), schema=SCHEMA)
+    categories = pl.DataFrame(
+        list(CATEGORIES.items()), schema=["product_id", "category"], orient="row"
+    )
+    return shopping(pl.DataFrame(list(events), schema=SCHEMA), categories)
 
 
 def ends(events: Sequence[Event], watermark: int) -> dict[str, int]:
@@ -95,7 +112,8 @@ def same(found: Any, expected: Any) -> bool:
 def assert_same(found: dict[str, Event], events: Sequence[Event], at: dict[str, int]) -> None:
     assert set(found) == set(at)
     for user, t in at.items():
-        expected = windowed(COMMERCE_USER, [e for e in events if e["user_id"] == user], t)
+        mine = [event for event in events if event["user_id"] == user]
+        expected = windowed(COMMERCE_USER, shopping_rows(mine, CATEGORIES), t)
         pairs = {name: (found[user][name], value) for name, value in expected.items()}
         assert not {name: pair for name, pair in pairs.items() if not same(*pair)}, user
 
@@ -141,7 +159,7 @@ def test_windows_say_how_wide_they_are_and_of_which_tiles() -> None:
 
 def test_a_page_of_declarations_is_a_hundred_features() -> None:
     names = [column.name for column in COMMERCE_USER.columns]
-    assert len(names) == len(set(names)) == 16 * 7
+    assert len(names) == len(set(names)) == 16 * 7 + 4
     assert "view_count_1h" in names
     assert "top_category_30m" in names
 

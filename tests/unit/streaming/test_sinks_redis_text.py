@@ -65,5 +65,5 @@ def test_other_types() -> None:
 
 def test_ids_stand_in_the_key_as_they_are() -> None:
     frame = pl.DataFrame({"session_id": ["a:b {c}"], "episode_id": ['"😀']})
-    keys = frame.select(key_of(SESSION_FEATURES)).to_series().to_list()
+    keys = frame.select(key_of(SESSION_FEATURES.redis_key)).to_series().to_list()
     assert keys == ['webtoon_session:a:b {c}:"😀']

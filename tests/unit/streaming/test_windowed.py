@@ -1,0 +1,195 @@
+"""A windowed view on a state store: epochs in any order of arrival, restarts, new features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle.windows import windowed
+
+from features.columns import Column, ColumnType
+from features.views import FeatureView
+from features.windows import Aggregation, Grid, Kind, Latest, WindowSet, windows
+from streaming.windowed import SLOT_US, WindowedKeeper
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+NOW = 1_790_000_000 * SECOND
+SCHEMA = {
+    "event_id": pl.String,
+    "event_at": pl.Int64,
+    "shop_id": pl.String,
+    "kind": pl.String,
+    "price": pl.Float64,
+}
+SHORT = windows("5m 24h")
+Event = dict[str, Any]
+
+
+def grid(name: str, kind: Kind, of: str | None = None) -> Grid:
+    return Grid(name=name, aggregation=Aggregation(kind=kind, of=of), windows=SHORT, doc="Some.")
+
+
+COUNT, TOTAL, TOP = (
+    grid("count", Kind.COUNT),
+    grid("total", Kind.SUM, "price"),
+    grid("top_kind", Kind.MOST, "kind"),
+)
+LAST = Latest(name="recent", of="kind", most=2, doc="The last two.")
+SHOPS = WindowSet(("shop_id",), (COUNT, TOTAL, TOP), latest=(LAST,))
+
+
+class Value:
+    """Spark's ValueState, kept in memory."""
+
+    def __init__(self) -> None:
+        self.value: tuple[Any, ...] | None = None
+
+    def get(self) -> tuple[Any, ...] | None:
+        return self.value
+
+    def update(self, value: tuple[Any, ...]) -> None:
+        self.value = value
+
+
+class Map(dict[tuple[Any, ...], tuple[Any, ...]]):
+    """Spark's MapState, kept in memory; `reads` are the keys asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[tuple[Any, ...]] = []
+
+    def getValue(self, key: tuple[Any, ...]) -> tuple[Any, ...] | None:  # noqa: N802
+        self.reads.append(key)
+        return self.get(key)
+
+    def updateValue(self, key: tuple[Any, ...], value: tuple[Any, ...]) -> None:  # noqa: N802
+        self[key] = value
+
+    def removeKey(self, key: tuple[Any, ...]) -> None:  # noqa: N802
+        self.pop(key, None)
+
+
+@dataclass
+class Store:
+    """What outlives a keeper."""
+
+    states: dict[str, Any] = field(default_factory=dict)
+
+    def getValueState(self, name: str, _: str) -> Value:  # noqa: N802
+        found: Value = self.states.setdefault(name, Value())
+        return found
+
+    def getMapState(self, name: str, *_: str) -> Map:  # noqa: N802
+        found: Map = self.states.setdefault(name, Map())
+        return found
+
+    @property
+    def entities(self) -> Map:
+        found: Map = self.states["shops_entities"]
+        return found
+
+
+def keeper(store: Store, shops: WindowSet = SHOPS) -> WindowedKeeper:
+    view = FeatureView(
+        name="shops",
+        version=1,
+        topic="user-events",
+        entity=(Column("shop_id", ColumnType.STRING, "Shop.", nullable=False),),
+        features=shops.columns,
+        redis_key="",
+        ttl_seconds=60,
+        owner="tests",
+        doc="Shops.",
+    )
+    return WindowedKeeper(view, shops, store)  # type: ignore[arg-type]
+
+
+def frame(*events: Event) -> pl.DataFrame:
+    return pl.DataFrame(list(events), schema=SCHEMA)
+
+
+def event(number: int, at: int, shop: str = "a", kind: str | None = "x") -> Event:
+    return {
+        "event_id": f"e{number:03}",
+        "event_at": at,
+        "shop_id": shop,
+        "kind": kind,
+        "price": 1.0,
+    }
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Event]:
+    ages = st.integers(0, 400 * SECOND) | st.integers(0, 26 * HOUR)
+    shops = st.sampled_from(["a", "b", "책방"])
+    kinds = st.sampled_from(["x", "y", None])
+    size = draw(st.integers(1, 20))
+    return [event(n, NOW - draw(ages), draw(shops), draw(kinds)) for n in range(size)]
+
+
+@given(logs(), st.data())
+@settings(max_examples=40, deadline=None)
+def test_the_last_rows_are_those_of_the_slow_way(log: list[Event], data: st.DataObject) -> None:
+    """Every epoch has a new keeper: what it does not find in the store it does not know."""
+    left = data.draw(st.permutations(log))
+    watermark = min(one["event_at"] for one in log) - HOUR
+    store, shown = Store(), {}
+    while left:
+        size = data.draw(st.integers(1, len(left)))
+        batch, left = left[:size], left[size:]
+        is_exact = data.draw(st.booleans())
+        stepped = keeper(store).step(frame(*batch), watermark, is_exact=is_exact)
+        shown |= {row["shop_id"]: row for row in stepped.rows.to_dicts()}
+        oldest = min((one["event_at"] for one in left), default=watermark)
+        watermark = max(watermark, data.draw(st.integers(oldest - HOUR, oldest)))
+    watermark = max(watermark, NOW + data.draw(st.sampled_from([0, 95 * SECOND, 30 * HOUR])))
+    stepped = keeper(store).step(frame(), watermark, is_exact=True)
+    shown |= {row["shop_id"]: row for row in stepped.rows.to_dicts()}
+    for shop, row in shown.items():
+        mine = [one for one in log if one["shop_id"] == shop]
+        t = max(watermark, *(one["event_at"] for one in mine))
+        wanted = windowed(SHOPS, mine, t)
+        assert {name: row[name] for name in wanted} == wanted, shop
+    assert stepped.live == len(store.entities)
+    if watermark > NOW + 25 * HOUR:
+        assert (stepped.live, stepped.next_due) == (0, None)
+
+
+def test_an_epoch_reads_what_it_touches_and_nothing_else() -> None:
+    store = Store()
+    keeper(store).step(frame(*(event(n, NOW, f"s{n}") for n in range(100))), 0, is_exact=False)
+    store.entities.reads.clear()
+    stepped = keeper(store).step(frame(event(200, NOW, "s7")), 0, is_exact=False)
+    assert store.entities.reads == [("s7",)]
+    assert stepped.live == 100
+
+
+def test_while_the_stream_runs_time_passes_slot_by_slot() -> None:
+    store = Store()
+    at = NOW // SLOT_US * SLOT_US
+    first = keeper(store).step(frame(event(1, at)), at, is_exact=False)
+    leaves = at + 300 * SECOND
+    assert first.next_due == leaves + SLOT_US - 1
+    early = keeper(store).step(frame(), first.next_due, is_exact=False)
+    assert early.rows.is_empty()
+    due = keeper(store).step(frame(), first.next_due + 1, is_exact=False)
+    assert due.rows.select("count_5m", "count_24h", "by_event").rows() == [(0, 1, False)]
+    exact = keeper(store).step(frame(event(2, leaves)), leaves, is_exact=True)
+    assert exact.next_due is not None
+
+
+def test_a_feature_declared_later_starts_empty_and_the_others_go_on() -> None:
+    store = Store()
+    before = WindowSet(("shop_id",), (COUNT,))
+    keeper(store, before).step(frame(event(1, NOW), event(2, NOW, "b")), 0, is_exact=False)
+    keeper(store).step(frame(event(3, NOW)), 0, is_exact=False)
+    stepped = keeper(store).step(frame(event(4, NOW), event(5, NOW, "b")), 0, is_exact=False)
+    rows = {row["shop_id"]: row for row in stepped.rows.to_dicts()}
+    assert (rows["a"]["count_24h"], rows["a"]["total_24h"]) == (3, 2.0)
+    assert (rows["b"]["count_24h"], rows["b"]["total_24h"]) == (2, 1.0)
+    again = keeper(store, before).step(frame(event(6, NOW)), 0, is_exact=False)
+    assert again.rows["count_5m"].to_list() == [4]
