@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ class Totals:
     rejected: int = 0
     # (end of the epoch on a steady clock in seconds, events it read)
     timeline: list[tuple[float, int]] = field(default_factory=list)
+    # seconds, by what they were spent on
+    stages: Counter[str] = field(default_factory=Counter)
 
 
 class LostEpoch(Exception):
@@ -140,6 +143,7 @@ class EpochRunner:
         self._note(frames, output, is_drained=lag == 0)
         state = _state(frames.get("stats"), self.state_bytes())
         self._count(output)
+        self.totals.stages.update(stages)
         took = time.perf_counter() - started
         self._log(epoch, output, after, stages=stages, took=took, lag=lag, state=state)
 

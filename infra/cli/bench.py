@@ -6,6 +6,8 @@ import json
 import os
 import platform
 import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -20,13 +22,34 @@ def bench() -> None:
     """Measure. Each benchmark starts what it needs in a temporary home and removes it."""
 
 
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON."),
+        click.option("--master", default="local[2]", show_default=True, help="Spark master."),
+        click.option(
+            "--events", default=2_000_000, show_default=True, type=click.IntRange(min=1000)
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @bench.command()
-@click.option("--events", default=2_000_000, show_default=True, type=click.IntRange(min=1000))
-@click.option("--master", default="local[2]", show_default=True, help="Spark master.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@_options
 def sessions(*, events: int, master: str, as_json: bool) -> None:
     """Events/s of the webtoon session job, to a no-op sink and to all stores."""
-    from benchmarks.sessions import bench_sessions  # noqa: PLC0415 - Spark's imports take seconds
+    _throughput("sessions", events, master, as_json=as_json)
+
+
+@bench.command()
+@_options
+def catalogue(*, events: int, master: str, as_json: bool) -> None:
+    """Events/s of the commerce job with all its windows, to a no-op sink and to all stores."""
+    _throughput("catalogue", events, master, as_json=as_json)
+
+
+def _throughput(name: str, events: int, master: str, *, as_json: bool) -> None:
+    from benchmarks.throughput import SUBJECTS, measure  # noqa: PLC0415 - Spark takes seconds
     from infra.initialise import initialise  # noqa: PLC0415
     from infra.logs import configure_logs  # noqa: PLC0415
     from infra.stack.stack import Stack  # noqa: PLC0415
@@ -43,7 +66,8 @@ def sessions(*, events: int, master: str, as_json: bool) -> None:
             initialise(endpoints, settings, services.credentials)
             spark = spark_session(settings, master)
             try:
-                figures = bench_sessions(
+                figures = measure(
+                    SUBJECTS[name],
                     events,
                     spark=spark,
                     endpoints=endpoints,
@@ -55,17 +79,14 @@ def sessions(*, events: int, master: str, as_json: bool) -> None:
         finally:
             services.down()
     if as_json:
-        click.echo(json.dumps([{**_row(figure)} for figure in figures]))
+        click.echo(json.dumps([{**asdict(one), "overall": one.overall} for one in figures]))
         return
     click.echo(f"{os.cpu_count()} cores, Python {platform.python_version()}, Spark {master}")
     for figure in figures:
         click.echo(
             f"{figure.path:24} {figure.steady:>10,.0f} events/s steady"
-            f" {figure.overall:>10,.0f} overall ({figure.events:,} events, {figure.epochs} epochs;"
-            f" the host took {figure.stolen:.0%} of the CPU time)"
+            f" {figure.overall:>10,.0f} overall ({figure.events:,} events, {figure.epochs} epochs,"
+            f" {figure.rows:,} changed rows; the host took {figure.stolen:.0%} of the CPU time)"
         )
-
-
-def _row(figure: object) -> dict[str, object]:
-    names = ("path", "events", "epochs", "seconds", "steady", "overall", "stolen")
-    return {name: getattr(figure, name) for name in names}
+        spent = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in figure.stages.items())
+        click.echo(f"{'seconds spent':>24} {spent}")

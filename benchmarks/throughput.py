@@ -1,4 +1,4 @@
-"""`userflow bench sessions`: events/s of the webtoon job, to a no-op sink and to all stores.
+"""`userflow bench sessions` and `catalogue`: events/s of a job, to a no-op sink and to all stores.
 
 Everything runs on this machine at once: broker, Spark and stores share its cores. The log is
 written before the clock starts. The first epoch is left out of the steady rate: it starts Python
@@ -10,14 +10,14 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from features.views import SESSION_FEATURES
 from infra.endpoints import Endpoints
 from infra.settings import Settings
 from infra.streams import OpenStores, Stores, all_stores, run_jobs
@@ -29,7 +29,7 @@ from streaming.epochs import EpochRunner
 from streaming.jobs import JOBS
 from streaming.sinks.memory import ClockStore
 
-__all__ = ["Figure", "bench_sessions", "write_log"]
+__all__ = ["SUBJECTS", "Figure", "Subject", "measure", "write_log"]
 
 EVENTS_PER_SECOND_OF_LOG = 2500
 START_US = 1_790_000_000_000_000
@@ -39,16 +39,33 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured: a job, reading the log of simulated users of the domain of its name."""
+
+    job: str
+    users: int
+
+
+SUBJECTS = {
+    "sessions": Subject(job="webtoon", users=50_000),
+    "catalogue": Subject(job="commerce", users=50_000),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured path. `steady` leaves out the first epoch, `overall` nothing. `stolen` is the
-    share of the machine's CPU time that its host gave to others: 0 on a quiet one.
+    """One measured path. `steady` leaves out the first epoch, `overall` nothing. `rows` are changed
+    feature rows, `stages` the seconds spent in each. `stolen` is the share of the machine's CPU
+    time that its host gave to others: 0 on a quiet one.
     """
 
     path: str
     events: int
+    rows: int
     epochs: int
     seconds: float
     steady: float
+    stages: Mapping[str, float]
     stolen: float
 
     @property
@@ -57,16 +74,33 @@ class Figure:
         return self.events / self.seconds
 
 
-def bench_sessions(
-    events: int, *, spark: SparkSession, endpoints: Endpoints, settings: Settings, say: Report
+def measure(
+    subject: Subject,
+    events: int,
+    *,
+    spark: SparkSession,
+    endpoints: Endpoints,
+    settings: Settings,
+    say: Report,
 ) -> Sequence[Figure]:
     """Write the log, then read it once for each path."""
-    say(f"writing {events:,} events to {SESSION_FEATURES.topic} ...")
-    write_log(endpoints.kafka, events)
+    say(f"writing {events:,} events for the job {subject.job} ...")
+    write_log(subject, endpoints.kafka, events)
     figures = []
     for path, stores in PATHS.items():
         say(f"measuring {path} ...")
-        figures.append(_measure(path, stores, spark=spark, endpoints=endpoints, settings=settings))
+        shutil.rmtree(Path(settings.checkpoint_root), ignore_errors=True)
+        run = partial(
+            run_jobs,
+            [JOBS[subject.job]],
+            spark=spark,
+            open_stores=stores,
+            endpoints=endpoints,
+            settings=settings,
+            stop=threading.Event(),
+            available_now=True,
+        )
+        figures.append(_figure(path, run))
     return figures
 
 
@@ -83,13 +117,13 @@ PATHS: dict[str, OpenStores] = {
 }
 
 
-def write_log(brokers: str, events: int) -> None:
-    """Simulated readers, two and a half thousand events in a second of event time."""
+def write_log(subject: Subject, brokers: str, events: int) -> None:
+    """Simulated users, two and a half thousand events in a second of event time."""
     simulation = Simulation(
-        domain="webtoon",
+        domain=subject.job,
         rate=EVENTS_PER_SECOND_OF_LOG,
         duration=events / EVENTS_PER_SECOND_OF_LOG,
-        users=50_000,
+        users=subject.users,
         seed=1,
         start_us=START_US,
     )
@@ -107,26 +141,22 @@ def _batches(records: Iterator[Sent]) -> Iterator[list[Sent]]:
     yield batch
 
 
-def _measure(
-    path: str, stores: OpenStores, *, spark: SparkSession, endpoints: Endpoints, settings: Settings
-) -> Figure:
-    checkpoints = Path(settings.checkpoint_root)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+def _figure(path: str, run: Callable[[], Sequence[EpochRunner]]) -> Figure:
     started, before = time.perf_counter(), cpu_times()
-    runner = run_jobs(
-        [JOBS["webtoon"]],
-        spark=spark,
-        open_stores=stores,
-        endpoints=endpoints,
-        settings=settings,
-        stop=threading.Event(),
-        available_now=True,
-    )[0]
+    runner = run()[0]
     seconds = time.perf_counter() - started
     passed = [after - begun for begun, after in zip(before, cpu_times(), strict=True)]
-    stolen = passed[STEAL] / sum(passed) if sum(passed) else 0.0
     totals = runner.totals
-    return Figure(path, totals.events, totals.epochs, seconds, _steady(runner), stolen)
+    return Figure(
+        path=path,
+        events=totals.events,
+        rows=totals.rows,
+        epochs=totals.epochs,
+        seconds=seconds,
+        steady=_steady(runner),
+        stages=dict(totals.stages),
+        stolen=passed[STEAL] / sum(passed) if sum(passed) else 0.0,
+    )
 
 
 def cpu_times() -> list[int]:
