@@ -1,15 +1,15 @@
 """A windowed view on Spark's state store: an epoch reads and writes the keys it touches.
 
-Each entity has a value of its own, so the cost of an epoch follows the entities that events touch
-or that are due, not those alive. When an entity is due stands in an agenda: slots of event time,
+Entities lie in small shards, so the cost of an epoch follows the entities that events touch or that
+are due, not those alive. When an entity is due stands in an agenda: slots of event time,
 each with the entities to look at once the watermark has passed it. An entity stands in one slot,
 perhaps earlier than it needs: then it is looked at and moved on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
@@ -19,11 +19,11 @@ from features.views import FeatureView
 from features.windowed_step import DUE, WindowedState, step
 from features.windows import PLACE, VALUES, Tiles, WindowSet
 from streaming.row_groups import GROUP, RowGroups
+from streaming.shards import MapState, Shards
 
 __all__ = ["SLOT_US", "WindowedKeeper"]
 
 SLOT_US = 30 * 1_000_000
-ENTITY = "last_at long, due long, slot long, form long, numbers binary, values binary"
 NAME = "entity"
 
 
@@ -34,11 +34,14 @@ class Book(msgspec.Struct):
 
     slots: list[int] = []
     live: int = 0
+    shards: int = 1
     forms: list[list[str]] = []
 
 
-class Kept(NamedTuple):
-    """The value of an entity; `due` is never null here."""
+class Kept(msgspec.Struct, array_like=True):
+    """What is kept of an entity: when its last event was, when its row changes by itself, where it
+    stands in the agenda, and its tiles.
+    """
 
     last_at: int
     due: int
@@ -48,26 +51,18 @@ class Kept(NamedTuple):
     values: bytes
 
 
-class Map(Protocol):
-    """Spark's MapState."""
-
-    def getValue(self, key: tuple[Any, ...]) -> tuple[Any, ...] | None: ...  # noqa: N802
-
-    def updateValue(self, key: tuple[Any, ...], value: tuple[Any, ...]) -> None: ...  # noqa: N802
-
-    def removeKey(self, key: tuple[Any, ...]) -> None: ...  # noqa: N802
-
-
 class WindowedKeeper:
     """The entities of one view in one bucket."""
 
     def __init__(self, view: FeatureView, windows: WindowSet, handle: StatefulProcessorHandle):
         self._windows = windows
         self._book = handle.getValueState(f"{view.name}_book", "blob binary")
-        self._agenda: Map = handle.getMapState(
+        self._agenda: MapState = handle.getMapState(
             f"{view.name}_agenda", "slot long", "entities array<string>"
         )
-        self._entities: Map = handle.getMapState(f"{view.name}_entities", f"{NAME} string", ENTITY)
+        self._entities: MapState = handle.getMapState(
+            f"{view.name}_entities", "shard long", "blob binary"
+        )
         self._by_name = pl.concat_str(windows.entity, separator=SEPARATOR)
         self._values = RowGroups(VALUES)
 
@@ -83,9 +78,13 @@ class WindowedKeeper:
             return Stepped(pl.DataFrame(), _next_due(book, is_exact=is_exact), book.live)
         due = [name for slot in passed for name in self._turn(book, slot)]
         touched = events.select(self._by_name).drop_nulls().unique().to_series().to_list()
-        known = self._known(dict.fromkeys([*due, *touched]))
+        shards = Shards(self._entities, book.shards, Kept)
+        known = shards.read(dict.fromkeys([*due, *touched]))
         done = step(self._windows, self._state(book, known), events, now)
-        self._keep(book, known, done.state, set(passed))
+        kept = self._kept(book, known, done.state, set(passed))
+        book.live += len(kept) - len(known)
+        shards.write(kept, known.keys() - kept.keys(), book.live)
+        book.shards = shards.count
         self._book.update((msgspec.msgpack.encode(book),))
         return Stepped(done.rows, _next_due(book, is_exact=is_exact), book.live)
 
@@ -96,11 +95,7 @@ class WindowedKeeper:
         self._agenda.removeKey((slot,))
         return [] if found is None else list(found[0])
 
-    def _known(self, names: Iterable[str]) -> dict[str, Kept]:
-        found = ((name, self._entities.getValue((name,))) for name in names)
-        return {name: Kept(*kept) for name, kept in found if kept is not None}
-
-    def _state(self, book: Book, known: dict[str, Kept]) -> WindowedState:
+    def _state(self, book: Book, known: Mapping[str, Kept]) -> WindowedState:
         names = pl.Series(NAME, list(known), dtype=pl.String)
         kept = list(known.values())
         values = self._values.to_frame([one.values for one in kept])
@@ -125,9 +120,10 @@ class WindowedKeeper:
         wanted = frames[0].columns
         return pl.concat(frames, how="diagonal").select(wanted)
 
-    def _keep(
-        self, book: Book, known: dict[str, Kept], state: WindowedState, passed: set[int]
-    ) -> None:
+    def _kept(
+        self, book: Book, known: Mapping[str, Kept], state: WindowedState, passed: set[int]
+    ) -> dict[str, Kept]:
+        """The entities as they will be stored, each put into the agenda if it has to be."""
         entities = state.entities.with_row_index(GROUP).with_columns(self._by_name.alias(NAME))
         names, count = entities[NAME].to_list(), entities.height
         numbers = RowGroups(self._form()).to_values(
@@ -135,6 +131,7 @@ class WindowedKeeper:
         )
         values = self._values.to_values(self._grouped(state.tiles.values, entities), count)
         form = self._form_number(book)
+        kept: dict[str, Kept] = {}
         waiting: dict[int, list[str]] = {}
         times = zip(entities["last_at"].to_list(), entities[DUE].to_list(), strict=True)
         for name, (last_at, due), *parts in zip(names, times, numbers, values, strict=True):
@@ -144,14 +141,12 @@ class WindowedKeeper:
                 slot = before.slot
             else:
                 waiting.setdefault(slot, []).append(name)
-            self._entities.updateValue((name,), (last_at, due, slot, form, *parts))
-        for name in known.keys() - set(names):
-            self._entities.removeKey((name,))
+            kept[name] = Kept(last_at, due, slot, form, *parts)
         for slot, new in waiting.items():
             found = self._agenda.getValue((slot,))
             self._agenda.updateValue((slot,), ([*found[0], *new] if found else new,))
         book.slots = sorted({*book.slots, *waiting})
-        book.live += count - len(known)
+        return kept
 
     def _form(self) -> dict[str, type[pl.DataType]]:
         return _schema(self._windows.partials)

@@ -25,6 +25,7 @@ COMMANDS = {
     "backfill": ("infra.cli.backfill", "Recompute feature views from the archived events."),
     "get": ("infra.cli.stream", "Show the online features of one entity."),
     "contracts": ("infra.cli.contracts", "List, show, compare and export the event contracts."),
+    "features": ("infra.cli.features", "The catalogue: list, show and describe the features."),
     "bench": ("infra.cli.bench", "Run a benchmark."),
 }
 

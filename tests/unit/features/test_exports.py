@@ -28,6 +28,8 @@ from features.exports import (
     to_spark,
     to_sql,
 )
+from features.exports.catalogue import to_catalogue
+from features.views import VIEWS
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden"
@@ -56,6 +58,11 @@ def test_the_webtoon_export_is_the_golden_one(target: str) -> None:
 def test_the_page_of_contracts_is_current() -> None:
     page = (ROOT / "docs" / "contracts.md").read_text("utf-8")
     assert page == to_markdown_page(CONTRACTS.values()), "run: userflow contracts docs"
+
+
+def test_the_catalogue_of_features_is_current() -> None:
+    page = (ROOT / "docs" / "features.md").read_text("utf-8")
+    assert page == to_catalogue(VIEWS.values()), "run: userflow features docs > docs/features.md"
 
 
 # --- columns ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -52,3 +53,18 @@ def test_an_error_of_ours_is_one_sentence_and_exit_code_1(monkeypatch: pytest.Mo
     result = CliRunner().invoke(cli.main, ["status"])
     assert result.exit_code == 1
     assert result.output == "Error: Kafka is asleep: wake it.\n"
+
+
+def test_the_catalogue_is_listed_and_shown() -> None:
+    listed = json.loads(CliRunner().invoke(cli.main, ["features", "list", "--json"]).output)
+    by_view = {row["view"]: row["features"] for row in listed}
+    assert by_view["commerce_user_features"] == 116
+    shown = CliRunner().invoke(cli.main, ["features", "show", "commerce_user_features", "--json"])
+    names = [column["name"] for column in json.loads(shown.output)["features"]]
+    assert len(names) == 116
+    assert "top_category_30m" in names
+    one = CliRunner().invoke(cli.main, ["features", "show", "view_count_1h"])
+    assert "Products viewed." in one.output
+    wrong = CliRunner().invoke(cli.main, ["features", "show", "comerce_user_features"])
+    assert wrong.exit_code == 2
+    assert "commerce_user_features" in wrong.output
