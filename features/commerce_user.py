@@ -7,7 +7,7 @@ import polars as pl
 from features.columns import ColumnType
 from features.windows import Aggregation, Grid, Kind, Latest, Rate, WindowSet, windows
 
-__all__ = ["COMMERCE_USER", "shopping"]
+__all__ = ["COMMERCE_USER", "ITEM", "shopping"]
 
 ALL = windows("5m 10m 30m 1h 24h 7d 30d")
 # An item of a purchase is a row of its own, so that the purchase itself counts once.
@@ -107,7 +107,8 @@ def shopping(events: pl.DataFrame, categories: pl.DataFrame) -> pl.DataFrame:
     A category that an event does not say is looked up. A purchase with items leaves its products
     to them: their ids sort behind the purchase's own and before any other, in list order.
     """
-    has_items = pl.col("items").list.len().fill_null(0) > 0
+    is_purchase = pl.col("event_type") == "purchase"
+    has_items = is_purchase & (pl.col("items").list.len().fill_null(0) > 0)
     rows = events.select(*COLUMNS, "items").with_columns(
         pl.when(~has_items).then("product_id").alias("product_id")
     )

@@ -12,12 +12,14 @@ from types import MappingProxyType
 import polars as pl
 
 from features.columns import Column, ColumnType
+from features.commerce_product import COMMERCE_PRODUCT, of_products
 from features.commerce_user import COMMERCE_USER, shopping
 from features.errors import UnknownName
 from features.windows import WindowSet
 
 __all__ = [
     "COMMERCE_USER_FEATURES",
+    "PRODUCT_FEATURES",
     "SESSION_FEATURES",
     "VIEWS",
     "FeatureView",
@@ -150,8 +152,23 @@ COMMERCE_USER_FEATURES = FeatureView(
     ttl_seconds=2 * 3600,
 )
 
+PRODUCT_FEATURES = FeatureView(
+    name="product_features",
+    version=1,
+    topic="user-events",
+    owner="recommendations",
+    doc="How a product does lately, among all shoppers.",
+    entity=(Column("product_id", ColumnType.STRING, "The product.", nullable=False),),
+    features=COMMERCE_PRODUCT.columns,
+    windows=COMMERCE_PRODUCT,
+    source=of_products,
+    redis_key="product:{product_id}",
+    ttl_seconds=2 * 3600,
+)
+
+# The first view of a topic says what its events are sorted by.
 VIEWS: Mapping[str, FeatureView] = MappingProxyType(
-    {view.name: view for view in (SESSION_FEATURES, COMMERCE_USER_FEATURES)}
+    {view.name: view for view in (SESSION_FEATURES, COMMERCE_USER_FEATURES, PRODUCT_FEATURES)}
 )
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "Kind",
     "Latest",
     "Rate",
+    "Score",
     "Tiles",
     "Window",
     "WindowSet",
@@ -144,6 +145,26 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """A weighted sum of grids over one window."""
+
+    name: str
+    weights: Mapping[str, float]
+    window: Window
+    doc: str
+
+    @property
+    def column(self) -> Column:
+        terms = " + ".join(f"{w:g} x {name}_{self.window.name}" for name, w in self.weights.items())
+        return Column(self.name, ColumnType.DOUBLE, f"{self.doc} {terms}.")
+
+    def expression(self) -> pl.Expr:
+        """The value, of a frame that has the grids' columns."""
+        terms = [pl.col(f"{name}_{self.window.name}") * w for name, w in self.weights.items()]
+        return pl.sum_horizontal(terms).cast(pl.Float64).alias(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Latest:
     """The last value of a column, or with `most` a list of its last distinct values, oldest first.
 
@@ -189,6 +210,12 @@ VALUES: dict[str, type[pl.DataType]] = {
     "last_id": pl.String,
 }
 INDEX = "row of `at`"
+# Values are kept as text; times leave as microseconds.
+LATEST_AS: dict[ColumnType, type[pl.DataType]] = {
+    ColumnType.STRING: pl.String,
+    ColumnType.DOUBLE: pl.Float64,
+    ColumnType.TIMESTAMP: pl.Int64,
+}
 OPERATIONS = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}
 PARTS = {
     Kind.COUNT: ("count",),
@@ -212,18 +239,21 @@ class WindowSet:
         grids: Iterable[Grid],
         rates: Iterable[Rate] = (),
         latest: Iterable[Latest] = (),
+        scores: Iterable[Score] = (),
     ):
         self.entity = tuple(entity)
         self.grids = tuple(grids)
         self.rates = tuple(rates)
         self.latest = tuple(latest)
+        self.scores = tuple(scores)
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """One column for each feature, as declared."""
         grids = [column for grid in self.grids for column in grid.columns]
         rates = [column for rate in self.rates for column in rate.columns]
-        return (*grids, *rates, *(one.column for one in self.latest))
+        scores = [one.column for one in self.scores]
+        return (*grids, *rates, *scores, *(one.column for one in self.latest))
 
     @property
     def partials(self) -> tuple[str, ...]:
@@ -266,7 +296,9 @@ class WindowSet:
         features = at
         for frame in found:
             features = features.join(frame, on=INDEX, how="left", maintain_order="left")
-        features = features.with_columns(self._zeros()).with_columns(self._rates())
+        features = features.with_columns(self._zeros()).with_columns(
+            *self._rates(), *(one.expression() for one in self.scores)
+        )
         return features.select(*self.entity, *(column.name for column in self.columns))
 
     def evict(self, tiles: Tiles, watermark_us: int) -> Tiles:
@@ -444,9 +476,8 @@ def _newest(values: pl.DataFrame, one: Latest) -> pl.DataFrame:
     found = _ranked(values, one.aggregation.code).group_by(INDEX, maintain_order=True)
     if one.most is not None:
         return found.agg(pl.col("value").head(one.most).reverse().alias(one.name))
-    value = pl.col("value").first()
-    is_time = one.type is ColumnType.TIMESTAMP
-    return found.agg((value.cast(pl.Int64) if is_time else value).alias(one.name))
+    value = pl.col("value").first().cast(LATEST_AS[one.type])
+    return found.agg(value.alias(one.name))
 
 
 def _covers(window: Window) -> pl.Expr:

@@ -20,7 +20,7 @@ __all__ = ["JOBS", "Job", "job_named"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """`key_of`: topic -> the field its keyed state is bucketed by."""
+    """`key_of`: topic -> the field its events are bucketed by."""
 
     name: str
     key_of: Mapping[str, str]
@@ -45,10 +45,19 @@ class Job:
         """The feature views that this job keeps."""
         return tuple(view.name for view in VIEWS.values() if view.topic in self.key_of)
 
+    @property
+    def feeds(self) -> Mapping[str, tuple[str, ...]]:
+        """Topic -> its views by another key: each gets rows of its own, bucketed by that key."""
+        views = [VIEWS[name] for name in self.views]
+        return {
+            topic: tuple(v.name for v in views if v.topic == topic and v.key[0] != key)
+            for topic, key in self.key_of.items()
+        }
+
 
 def _job(name: str, *topics: str) -> Job:
     # Without a view only copies matter, and those share their id.
-    keys = {view.topic: view.key[0] for view in VIEWS.values()}
+    keys = {view.topic: view.key[0] for view in reversed(VIEWS.values())}
     return Job(name=name, key_of={topic: keys.get(topic, "event_id") for topic in topics})
 
 

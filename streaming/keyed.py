@@ -8,7 +8,8 @@ that its events fall into.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -20,7 +21,9 @@ from features import sessions
 from features.contracts import CONTRACTS
 from features.decoding import event_schema
 from features.dedup import SEEN, Sifted, sift
-from features.views import VIEWS
+from features.views import VIEWS, FeatureView, Source
+from streaming.decode_stage import FEED
+from streaming.jobs import Job
 from streaming.packing import concat, from_blob, to_blob
 from streaming.ports import DEAD
 from streaming.task import is_replay_of_task, watermark_of_task
@@ -42,12 +45,46 @@ PLACE = ("kafka_partition", "kafka_offset")
 Packed = tuple[str, bytes]
 
 
+@dataclass(slots=True)
+class Outcome:
+    """What an epoch does in a bucket, as it comes together."""
+
+    put_out: list[Packed] = field(default_factory=list)
+    duplicates: int = 0
+    late: int = 0
+    next_due: int | None = None
+    live: int = 0
+
+    def change(self, view: str, rows: pl.DataFrame) -> None:
+        """Rows of a view have changed."""
+        if rows.height:
+            self.put_out.append((f"rows:{view}", to_blob(rows)))
+
+    def refuse(self, topic: str, events: pl.DataFrame, what: str) -> None:
+        """Events came after the watermark had passed `what`."""
+        if events.height:
+            self.late += events.height
+            self.put_out.append(("dead", to_blob(_late(topic, events, what))))
+
+    def note(self, next_due: int | None, live: int) -> None:
+        """Until when nothing is due, and how many keys live."""
+        known = [at for at in (self.next_due, next_due) if at is not None]
+        self.next_due = min(known, default=None)
+        self.live += live
+
+    def packed(self) -> list[Packed]:
+        """Everything, with the counts."""
+        stats = [(self.duplicates, self.late, self.next_due, self.live)]
+        return [*self.put_out, ("stats", to_blob(pl.DataFrame(stats, STATS, orient="row")))]
+
+
 class KeyedState(StatefulProcessor):
     """The processor of one bucket: sift copies, keep the views, let time pass."""
 
-    def __init__(self, views: Sequence[str], categories: pl.DataFrame) -> None:
-        """`views`: names of the views to keep; `categories`: product_id, category."""
-        self.views = tuple(views)
+    def __init__(self, job: Job, categories: pl.DataFrame) -> None:
+        """`categories`: product_id, category."""
+        self.views = job.views
+        self.fed = {name for names in job.feeds.values() for name in names}
         self.categories = categories
 
     def init(self, handle: StatefulProcessorHandle) -> None:
@@ -86,84 +123,75 @@ class KeyedState(StatefulProcessor):
 
     def _step(self, blobs: dict[str, list[bytes]], watermark: int | None) -> list[Packed]:
         now = BEGINNING if watermark is None else watermark
-        meta = self._meta.get()
-        next_due, oldest, live = meta if meta is not None else (None, None, 0)
-        put_out: list[Packed] = []
-        duplicates = late_count = 0
-        fresh: dict[str, pl.DataFrame] = {}
-        touched: list[int] = []
-        for topic, parts in blobs.items():
-            events = concat(map(from_blob, parts))
-            sifted, slots = self._sift(topic, events, now)
-            touched += slots
-            duplicates += sifted.duplicates
-            late, fresh[topic] = sifted.late, sifted.fresh
-            put_out += [(f"events:{topic}", blob) for blob in parts]
-            put_out += _dropped(topic, events, sifted.fresh)
-            if late.height:
-                late_count += late.height
-                put_out.append(("dead", to_blob(_late(topic, late, "dedup horizon"))))
+        outcome = Outcome()
+        next_due, oldest, live = self._meta.get() or (None, None, 0)
+        fresh, touched = self._accept(blobs, now, outcome)
         of_sessions = fresh.get(self._session_topic or "")
-        due = next_due is not None and next_due < now
-        if of_sessions is not None or due:
-            changed, next_due, live, refused = self._sessions(of_sessions, now)
-            put_out += changed
-            late_count += refused
+        if of_sessions is not None or (next_due is not None and next_due < now):
+            next_due, live = self._sessions(of_sessions, now, outcome)
         oldest = self._forget(oldest, touched, now)
         self._meta.update((next_due, oldest, live))
-        rows, dues, living = self._windows(fresh, now)
-        put_out += rows
-        next_due = min((at for at in (next_due, *dues) if at is not None), default=None)
-        stats = pl.DataFrame(
-            [(duplicates, late_count, next_due, live + living)], STATS, orient="row"
-        )
-        return [*put_out, ("stats", to_blob(stats))]
+        outcome.note(next_due, live)
+        self._windows(fresh, now, outcome)
+        return outcome.packed()
 
-    def _windows(
-        self, fresh: Mapping[str, pl.DataFrame], now: int
-    ) -> tuple[list[Packed], list[int | None], int]:
-        """The windowed views; returns their rows, when each is due next, and the living keys."""
-        is_exact = is_replay_of_task()
-        put_out: list[Packed] = []
-        dues: list[int | None] = []
-        live = 0
-        for view, source, keeper in self._windowed:
-            events = fresh.get(view.topic)
-            if events is None:
-                events = pl.DataFrame(schema=_event_columns(view.topic))
-            stepped = keeper.step(source(events, self.categories), now, is_exact=is_exact)
-            if stepped.rows.height:
-                put_out.append((f"rows:{view.name}", to_blob(stepped.rows)))
-            dues.append(stepped.next_due)
-            live += stepped.live
-        return put_out, dues, live
+    def _accept(
+        self, blobs: dict[str, list[bytes]], now: int, outcome: Outcome
+    ) -> tuple[dict[str, pl.DataFrame], list[int]]:
+        """Sift what came; returns what is new, by kind, and the slots of ids it fell into."""
+        fresh: dict[str, pl.DataFrame] = {}
+        touched: list[int] = []
+        for kind, parts in blobs.items():
+            events = concat(map(from_blob, parts))
+            sifted, slots = self._sift(kind, events, now)
+            touched += slots
+            fresh[kind] = sifted.fresh
+            if kind.startswith(FEED):
+                continue  # what becomes of an event is told where the event itself is sifted
+            outcome.duplicates += sifted.duplicates
+            outcome.put_out += [(f"events:{kind}", blob) for blob in parts]
+            outcome.put_out += _dropped(kind, events, sifted.fresh)
+            outcome.refuse(kind, sifted.late, "dedup horizon")
+        return fresh, touched
 
     def _sessions(
-        self, fresh: pl.DataFrame | None, now: int
-    ) -> tuple[list[Packed], int | None, int, int]:
+        self, fresh: pl.DataFrame | None, now: int, outcome: Outcome
+    ) -> tuple[int | None, int]:
         """Time passes first, then the events: an event never meets a visit that is over."""
         stored = self._visits.get()
         visits = pl.DataFrame(schema=sessions.VISIT) if stored is None else from_blob(stored[0])
         visits, closed = sessions.advance(visits, now)
         rows = [closed.with_columns(by_event=pl.lit(value=False))]
-        put_out: list[Packed] = []
-        refused = 0
         if fresh is not None:
             step = sessions.step(visits, fresh, now)
             visits = step.visits
             rows.append(step.rows.with_columns(by_event=pl.lit(value=True)))
-            refused = step.late.height
             topic = str(self._session_topic)
-            if refused:
-                put_out.append(("dead", to_blob(_late(topic, step.late, "session"))))
-                put_out += _dropped(topic, step.late, step.late.clear())
-        changed = (
-            pl.concat(rows).unique(sessions.KEY, keep="last").with_columns(event_at="ended_at")
-        )
-        if changed.height:
-            put_out.append(("rows:session_features", to_blob(changed)))
+            outcome.refuse(topic, step.late, "session")
+            outcome.put_out += _dropped(topic, step.late, step.late.clear())
+        changed = pl.concat(rows).unique(sessions.KEY, keep="last")
+        outcome.change("session_features", changed.with_columns(event_at="ended_at"))
         self._visits.update((to_blob(visits),))
-        return put_out, sessions.next_due(visits), visits.height, refused
+        return sessions.next_due(visits), visits.height
+
+    def _windows(self, fresh: Mapping[str, pl.DataFrame], now: int, outcome: Outcome) -> None:
+        is_exact = is_replay_of_task()
+        for view, source, keeper in self._windowed:
+            rows = self._rows_of(view, source, fresh)
+            stepped = keeper.step(rows, now, is_exact=is_exact)
+            outcome.change(view.name, stepped.rows)
+            outcome.note(stepped.next_due, stepped.live)
+
+    def _rows_of(
+        self, view: FeatureView, source: Source, fresh: Mapping[str, pl.DataFrame]
+    ) -> pl.DataFrame:
+        """What is new for a view: made of the events here, or where they were decoded."""
+        if view.name in self.fed and (rows := fresh.get(f"{FEED}{view.name}")) is not None:
+            return rows
+        events = None if view.name in self.fed else fresh.get(view.topic)
+        if events is None:
+            events = pl.DataFrame(schema=_event_columns(view.topic))
+        return source(events, self.categories)
 
     def _sift(self, topic: str, events: pl.DataFrame, now: int) -> tuple[Sifted, list[int]]:
         """Slot by slot: a copy has the event time of its original, so it falls into its slot."""

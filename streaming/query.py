@@ -28,9 +28,12 @@ def transform(records: DataFrame, job: Job, buckets: int, categories: pl.DataFra
     The keyed state is cut into `buckets`, fixed for the life of a checkpoint: they bound the
     parallelism, and each costs a call in every epoch.
     """
-    packed = records.mapInArrow(decode_stage(job.key_of, buckets, LIFETIME_US), PACKED)
+    stage = decode_stage(
+        job.key_of, job.feeds, buckets=buckets, lifetime_us=LIFETIME_US, categories=categories
+    )
+    packed = records.mapInArrow(stage, PACKED)
     return packed.groupBy("bucket").transformWithStateInPandas(
-        statefulProcessor=KeyedState(job.views, categories),
+        statefulProcessor=KeyedState(job, categories),
         outputStructType=OUTPUT,
         outputMode="Update",
         timeMode="None",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from features.columns import Column
 from features.views import FeatureView
-from features.windows import Grid, Rate
+from features.windows import Grid, Latest, Rate, Score
 
 __all__ = ["Family", "families", "to_catalogue"]
 
@@ -39,8 +39,8 @@ def families(view: FeatureView) -> tuple[Family, ...]:
         Family(one.name, one.columns[0], tuple(window.name for window in one.windows), one.doc)
         for one in declared
     ]
-    latest = [Family(one.name, one.column, (), one.doc) for one in view.windows.latest]
-    return (*over, *latest)
+    single: list[Score | Latest] = [*view.windows.scores, *view.windows.latest]
+    return (*over, *(Family(one.name, one.column, (), one.column.doc) for one in single))
 
 
 def to_catalogue(views: Iterable[FeatureView]) -> str:

@@ -22,9 +22,10 @@ import psycopg
 import pytest
 import redis
 from deltalake import DeltaTable
-from oracle.windows import shopping_rows, windowed
+from oracle.windows import product_rows, shopping_rows, windowed
 from psycopg.rows import dict_row
 
+from features.commerce_product import COMMERCE_PRODUCT
 from features.commerce_user import COMMERCE_USER
 from features.contracts import CONTRACTS
 from features.decoding import Decoder
@@ -111,8 +112,7 @@ def accepted(sent: list[Sent]) -> dict[str, Row]:
 
 def expected(run: Run) -> dict[str, Row]:
     """Every shopper's features as of the later of the last event and the final watermark."""
-    with psycopg.connect(run.stack.postgres) as connection:
-        found = connection.execute("SELECT product_id, category FROM dim.products").fetchall()
+    known = categories(run.stack)
     watermark = max(event["event_at"] for event in run.events.values()) - DELAY
     log: dict[str, list[Row]] = defaultdict(list)
     for event in run.events.values():
@@ -121,11 +121,16 @@ def expected(run: Run) -> dict[str, Row]:
     return {
         user: windowed(
             COMMERCE_USER,
-            shopping_rows(events, dict(found)),
+            shopping_rows(events, known),
             max(watermark, *(event["event_at"] for event in events)),
         )
         for user, events in log.items()
     }
+
+
+def categories(stack: Endpoints) -> dict[str, str]:
+    with psycopg.connect(stack.postgres) as connection:
+        return dict(connection.execute("SELECT product_id, category FROM dim.products").fetchall())
 
 
 def online(stack: Endpoints) -> dict[str, Row]:
@@ -181,6 +186,22 @@ def test_redis_and_delta_hold_what_postgresql_holds(run: Run) -> None:
         for name in names:
             assert delta[user][name] == row[name], name
         assert delta[user]["available_at"] == row["updated_at"]
+
+
+def test_every_product_has_the_features_that_the_oracle_computes(run: Run) -> None:
+    """Its events lie in other buckets than its shoppers' do."""
+    slow = product_rows(list(run.events.values()), categories(run.stack))
+    watermark = max(event["event_at"] for event in run.events.values()) - DELAY
+    with psycopg.connect(run.stack.postgres, row_factory=dict_row) as connection:
+        found = connection.execute("SELECT * FROM online.product_features").fetchall()
+    rows = {row["product_id"]: row for row in found}
+    assert rows.keys() == slow.keys()
+    assert sum(row["purchase_count_7d"] for row in found) > 0
+    for product, events in slow.items():
+        t = max(watermark, *(event["event_at"] for event in events))
+        for name, value in windowed(COMMERCE_PRODUCT, events, t).items():
+            wanted = float(value) if name == "price" and value is not None else value
+            assert is_same(rows[product][name], wanted), (product, name)
 
 
 def test_anonymous_events_are_archived_and_belong_to_nobody(run: Run) -> None:

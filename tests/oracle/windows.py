@@ -7,7 +7,7 @@ from typing import Any
 
 from features.windows import Aggregation, Kind, Latest, Window, WindowSet
 
-__all__ = ["shopping_rows", "windowed"]
+__all__ = ["product_rows", "shopping_rows", "windowed"]
 
 HOUR = 3_600_000_000
 TEN_SECONDS = 10_000_000
@@ -25,6 +25,12 @@ def windowed(declared: WindowSet, events: Sequence[Event], t: int) -> dict[str, 
         for window in rate.windows:
             of, to = features[f"{rate.of}_{window.name}"], features[f"{rate.to}_{window.name}"]
             features[f"{rate.name}_{window.name}"] = of / to if to else None
+    for score in declared.scores:
+        weighted = [
+            features[f"{name}_{score.window.name}"] * weight
+            for name, weight in score.weights.items()
+        ]
+        features[score.name] = float(sum(weighted))
     for one in declared.latest:
         features[one.name] = latest(one, events)
     return features
@@ -43,12 +49,34 @@ def latest(one: Latest, events: Sequence[Event]) -> Any:
     return seen[-one.most :] or None
 
 
+def bought_items(event: Event) -> Sequence[Event]:
+    return event["items"] or [] if event["event_type"] == "purchase" else []
+
+
+def product_rows(
+    events: Sequence[Event], categories: Mapping[str, str]
+) -> dict[str, list[dict[str, Any]]]:
+    """For each product the events that name it, each once; of a purchase its items do."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        items = bought_items(event)
+        for product in {item["product_id"] for item in items} or {event["product_id"]}:
+            if product is None:
+                continue
+            known = categories.get(product)
+            category = known if items or event["category"] is None else event["category"]
+            price = None if items else event["price"]
+            row = {**event, "product_id": product, "category": category, "price": price}
+            rows.setdefault(product, []).append(row)
+    return rows
+
+
 def shopping_rows(events: Sequence[Event], categories: Mapping[str, str]) -> list[dict[str, Any]]:
     """Every purchased item as a row behind its purchase; categories looked up."""
     rows: list[dict[str, Any]] = []
     for event in events:
         row = {name: value for name, value in event.items() if name != "items"}
-        items = event["items"] or []
+        items = bought_items(event)
         rows.append({**row, "product_id": None if items else row["product_id"]})
         for number, item in enumerate(items):
             bought = dict.fromkeys(row) | {name: row[name] for name in ("event_at", "user_id")}

@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle.windows import shopping_rows, windowed
+from oracle.windows import product_rows, shopping_rows, windowed
 
+from features.commerce_product import COMMERCE_PRODUCT, of_products
 from features.commerce_user import COMMERCE_USER, shopping
 from features.windowed_step import DUE, WindowedState, empty, step
 from features.windows import Tiles, Window
@@ -37,6 +38,7 @@ SCHEMA = {
     ),
 }
 CATEGORIES = {"p1": "tea", "p2": "books"}
+KNOWN = pl.DataFrame(list(CATEGORIES.items()), schema=["product_id", "category"], orient="row")
 TYPES = ["product_view", "click", "add_to_cart", "remove_from_cart", "purchase", "search"]
 Event = dict[str, Any]
 
@@ -77,10 +79,7 @@ def logs(draw: st.DrawFn) -> list[Event]:
 
 
 def frame(events: Sequence[Event]) -> pl.DataFrame:
-    categories = pl.DataFrame(
-        list(CATEGORIES.items()), schema=["product_id", "category"], orient="row"
-    )
-    return shopping(pl.DataFrame(list(events), schema=SCHEMA), categories)
+    return shopping(pl.DataFrame(list(events), schema=SCHEMA), KNOWN)
 
 
 def ends(events: Sequence[Event], watermark: int) -> dict[str, int]:
@@ -162,6 +161,26 @@ def test_a_page_of_declarations_is_a_hundred_features() -> None:
     assert len(names) == len(set(names)) == 16 * 7 + 4
     assert "view_count_1h" in names
     assert "top_category_30m" in names
+
+
+@given(logs(), st.integers(0, 31 * DAY))
+@settings(max_examples=15, deadline=None)
+def test_of_a_purchase_each_product_counts_once(events: list[Event], passed: int) -> None:
+    log = pl.DataFrame(events, schema=SCHEMA)
+    tiles = COMMERCE_PRODUCT.start(of_products(log, KNOWN))
+    slow = product_rows(events, CATEGORIES)
+    at = {
+        product: max(NOW - 31 * DAY + passed, *(row["event_at"] for row in rows))
+        for product, rows in slow.items()
+    }
+    schema = {"product_id": pl.String, "t": pl.Int64}
+    as_of = pl.DataFrame(list(at.items()), schema=schema, orient="row")
+    found = {row["product_id"]: row for row in COMMERCE_PRODUCT.finish(tiles, as_of).to_dicts()}
+    assert found.keys() == slow.keys()
+    for product, rows in slow.items():
+        for name, value in windowed(COMMERCE_PRODUCT, rows, at[product]).items():
+            wanted = float(value) if name == "price" and value is not None else value
+            assert same(found[product][name], wanted), (product, name)
 
 
 @given(logs(), st.data())

@@ -1,0 +1,82 @@
+"""How a product does lately, among all shoppers."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from features.columns import ColumnType
+from features.commerce_user import ITEM, shopping
+from features.windows import (
+    Aggregation,
+    Grid,
+    Kind,
+    Latest,
+    Rate,
+    Score,
+    Window,
+    WindowSet,
+    windows,
+)
+
+__all__ = ["COMMERCE_PRODUCT", "of_products"]
+
+OVER = windows("5m 1h 24h 7d")
+PRICED = ("product_view", "add_to_cart")
+
+
+def _count(name: str, event_type: str, doc: str) -> Grid:
+    counted = Aggregation(kind=Kind.COUNT, where={"event_type": (event_type,)})
+    return Grid(name=name, aggregation=counted, windows=OVER, doc=doc, unit="events")
+
+
+def _rate(name: str, of: str, to: str, doc: str) -> Rate:
+    return Rate(name=name, of=of, to=to, windows=OVER, doc=doc)
+
+
+COMMERCE_PRODUCT = WindowSet(
+    entity=("product_id",),
+    grids=(
+        _count("view_count", "product_view", "Views."),
+        _count("cart_count", "add_to_cart", "Additions to a cart."),
+        _count("purchase_count", "purchase", "Purchases with the product."),
+    ),
+    rates=(
+        _rate("view_to_cart_rate", "cart_count", "view_count", "Additions to a cart per view."),
+        _rate("cart_to_purchase_rate", "purchase_count", "cart_count", "Purchases per addition."),
+    ),
+    scores=(
+        Score(
+            name="popularity_score",
+            weights={"view_count": 1, "cart_count": 5, "purchase_count": 20},
+            window=Window("24h"),
+            doc="What shoppers did with it, weighted by how much it says:",
+        ),
+    ),
+    latest=(
+        Latest(name="category", of="category", doc="The last category an event named, or its own."),
+        Latest(
+            name="price",
+            of="price",
+            where={"event_type": PRICED},
+            type=ColumnType.DOUBLE,
+            doc="The last price shown.",
+        ),
+    ),
+)
+
+
+def of_products(events: pl.DataFrame, categories: pl.DataFrame) -> pl.DataFrame:
+    """Accepted events as rows of `COMMERCE_PRODUCT`: one for each event and product.
+
+    The product is part of a row's id, as a purchase has a row for each of its products.
+    """
+    rows = shopping(events, categories).filter(pl.col("product_id").is_not_null())
+    purchase = pl.col("event_id").str.split("\0").list.first()
+    rows = rows.with_columns(
+        event_id=pl.concat_str(purchase, "product_id", separator="\x1f"),
+        event_type=pl.col("event_type").replace({ITEM: "purchase"}),
+    )
+    return rows.unique("event_id").select(COLUMNS)
+
+
+COLUMNS = ("event_id", "event_at", "product_id", "event_type", "category", "price")
