@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from features.columns import Column, sql_type
 from features.views import VIEWS, FeatureView
 
-__all__ = ["ddl", "pii_columns"]
+__all__ = ["ddl", "online_table", "pii_columns"]
 
 DIMENSIONS = (
     """CREATE TABLE IF NOT EXISTS dim.episodes (
@@ -54,7 +54,7 @@ OPERATIONS = (
 
 def ddl() -> list[str]:
     """Every statement, in the order they must run; the schemas exist already."""
-    online = [statement for view in VIEWS.values() for statement in _online_table(view)]
+    online = [statement for view in VIEWS.values() for statement in online_table(view)]
     return [*DIMENSIONS, *OPERATIONS, *online]
 
 
@@ -68,12 +68,16 @@ def _pii(columns: Iterable[Column]) -> list[str]:
     return [column.name for column in columns if column.pii]
 
 
-def _online_table(view: FeatureView) -> list[str]:
+def online_table(view: FeatureView) -> list[str]:
+    """The statements that bring `online.<name>` to what is declared."""
     columns = [_column(column) for column in view.online_columns]
     body = ",\n        ".join([*columns, f"PRIMARY KEY ({', '.join(view.key)})"])
+    grown = ", ".join(f"ADD COLUMN IF NOT EXISTS {_column(column)}" for column in view.features)
     return [
         # Rows are rewritten all the time; room on the page keeps such updates off the index.
         f"CREATE TABLE IF NOT EXISTS online.{view.name} (\n        {body}) WITH (fillfactor = 70)",
+        # What has been declared since the table was made starts empty.
+        f"ALTER TABLE online.{view.name} {grown}",
         *(
             f"COMMENT ON COLUMN online.{view.name}.{column.name} IS $doc${column.doc}$doc$"
             for column in view.columns

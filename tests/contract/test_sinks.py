@@ -43,6 +43,7 @@ from sinks_suite.stores import (
 from features.columns import polars_schema, stored_columns
 from features.contracts import contract_named
 from features.decoding import event_schema
+from features.tables import online_table
 from features.views import SESSION_FEATURES
 from infra.database import PIPELINE, pipeline_conninfo
 from infra.endpoints import Endpoints
@@ -370,6 +371,18 @@ def test_of_two_processes_with_one_epoch_one_writes(
         thread.join()
     assert len(results) == 2
     assert results[0] == results[1]
+
+
+@STACK
+def test_an_older_table_gains_what_has_been_declared_since(suite_table: str) -> None:
+    older = replace(VIEW, name="grown", features=VIEW.features[:2])
+    with psycopg.connect(suite_table) as connection:
+        for view in (older, replace(VIEW, name="grown")):
+            for statement in online_table(view):
+                connection.execute(statement)
+        columns = connection.execute("SELECT * FROM online.grown").description or []
+        connection.execute("DROP TABLE online.grown")
+    assert {column.name for column in VIEW.features} <= {column.name for column in columns}
 
 
 # --- Redis

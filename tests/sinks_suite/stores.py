@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from redis import Redis
 
 from features.columns import Column, ColumnType, polars_schema
-from features.tables import _online_table
+from features.tables import online_table
 from features.views import FeatureView
 from streaming.ports import DEAD, Clock, Epoch, EpochStore, Output, Sink
 from streaming.sinks.memory import MemoryEpochStore, MemorySink
@@ -217,7 +217,7 @@ def create_table(url: str) -> None:
     """The suite's own table; a new table of the owner is writable by the pipeline."""
     with psycopg.connect(url) as connection:
         connection.execute(f"DROP TABLE IF EXISTS online.{VIEW.name}")
-        for statement in _online_table(VIEW):
+        for statement in online_table(VIEW):
             connection.execute(statement)
 
 
