@@ -57,7 +57,7 @@ class Job:
 
 def _job(name: str, *topics: str) -> Job:
     # Without a view only copies matter, and those share their id.
-    keys = {view.topic: view.key[0] for view in reversed(VIEWS.values())}
+    keys = {view.topic: view.key[0] for view in reversed([*VIEWS.values()])}
     return Job(name=name, key_of={topic: keys.get(topic, "event_id") for topic in topics})
 
 
