@@ -23,6 +23,7 @@ __all__ = [
     "SESSION_FEATURES",
     "VIEWS",
     "FeatureView",
+    "Messages",
     "Source",
     "view_named",
 ]
@@ -49,6 +50,14 @@ LOG = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Messages:
+    """Every changed row is also a message on `topic`: the entity, `columns` and `event_at`."""
+
+    topic: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureView:
     """One row for each entity, newest values online, every change in the log.
 
@@ -69,6 +78,7 @@ class FeatureView:
     windows: WindowSet | None = None
     source: Source | None = None
     redis_lists: Mapping[str, str] = field(default_factory=dict)
+    messages: Messages | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -163,6 +173,7 @@ PRODUCT_FEATURES = FeatureView(
     windows=COMMERCE_PRODUCT,
     source=of_products,
     redis_key="product:{product_id}",
+    messages=Messages(topic="product-popularity", columns=("view_count_5m",)),
     ttl_seconds=2 * 3600,
 )
 

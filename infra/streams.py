@@ -23,10 +23,10 @@ from streaming.jobs import Job
 from streaming.ports import EpochStore, Sink
 from streaming.query import Plan
 from streaming.session import SparkOptions, create_session
-from streaming.sinks.dead_letters import DeadLetterTopicSink
 from streaming.sinks.delta import DeltaSink
 from streaming.sinks.postgres import PostgresEpochStore
 from streaming.sinks.redis import RedisSink
+from streaming.sinks.topics import DeadLetterTopicSink, FeatureTopicSink
 from streaming.source import end_offsets, read_kafka
 
 __all__ = ["OpenStores", "Stores", "all_stores", "run_jobs", "spark_session"]
@@ -62,7 +62,7 @@ def spark_session(settings: Settings, master: str, hive_site: Path | None = None
 
 @contextmanager
 def all_stores(endpoints: Endpoints) -> Iterator[Stores]:
-    """PostgreSQL, Redis, Delta and the dead-letter topic; closed at the end."""
+    """PostgreSQL, Redis, Delta and the topics; closed at the end."""
     with ExitStack() as stack:
         epochs = PostgresEpochStore(pipeline_conninfo(endpoints.postgres))
         stack.callback(epochs.close)
@@ -70,6 +70,7 @@ def all_stores(endpoints: Endpoints) -> Iterator[Stores]:
             RedisSink(endpoints.redis),
             DeltaSink(endpoints.lake),
             DeadLetterTopicSink(endpoints.kafka),
+            FeatureTopicSink(endpoints.kafka),
         ]
         for sink in sinks:
             stack.callback(sink.close)

@@ -15,8 +15,6 @@ from uuid import uuid4
 import polars as pl
 import psycopg
 import pytest
-from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 from deltalake import DeltaTable
 from redis import Redis
 from sinks_suite.stores import (
@@ -48,7 +46,6 @@ from features.views import SESSION_FEATURES
 from infra.database import PIPELINE, pipeline_conninfo
 from infra.endpoints import Endpoints
 from streaming.ports import DEAD, Clock, EpochStore, Output
-from streaming.sinks.dead_letters import DeadLetterTopicSink, NotDelivered
 from streaming.sinks.delta import DeltaSink
 from streaming.sinks.memory import ClockStore, MemoryEpochStore, MemorySink
 from streaming.sinks.postgres import PostgresEpochStore
@@ -535,58 +532,3 @@ def test_a_checkpoint_stands_every_hundred_commits(tmp_path: Path) -> None:
     assert [path.name for path in log.glob("*.checkpoint.parquet")] == [
         "00000000000000000099.checkpoint.parquet"
     ]
-
-
-# --- the topic of dead letters
-
-
-def new_topic(servers: str) -> str:
-    name = f"suite-{uuid4().hex[:8]}"
-    config = {"max.message.bytes": str(8 << 20)}
-    admin = AdminClient({"bootstrap.servers": servers})
-    admin.create_topics([NewTopic(name, 1, 1, config=config)])[name].result()
-    return name
-
-
-def consumed(servers: str, topic: str, count: int) -> list[Any]:
-    reader = Consumer({"bootstrap.servers": servers, "group.id": "suite"})
-    reader.assign([TopicPartition(topic, 0, 0)])
-    try:
-        return reader.consume(count, timeout=20)
-    finally:
-        reader.close()
-
-
-@STACK
-def test_a_dead_letter_is_the_message_and_its_origin(stack: Endpoints) -> None:
-    topic = new_topic(stack.kafka)
-    sink = DeadLetterTopicSink(stack.kafka, topic=topic)
-    payloads = [b"\xff{", None, b"", bytes(range(256)) * (5 << 12)]
-    dead = letters(
-        *({"topic": "t", "offset": n, "payload": p} for n, p in enumerate(payloads))
-    ).with_columns(key=pl.when(pl.col("offset") > 0).then("key"))
-    sink.write(epoch(0), output(dead=dead))
-    found = consumed(stack.kafka, topic, len(payloads))
-    sink.close()
-    assert [message.value() for message in found] == payloads
-    assert [message.key() for message in found] == [None, b"k", b"k", b"k"]
-    assert dict(found[1].headers()) == {
-        "message_id": b"t/1/1",
-        "source_topic": b"t",
-        "source_partition": b"1",
-        "source_offset": b"1",
-        "reason_code": b"not_json",
-    }
-
-
-@STACK
-def test_a_dead_letter_that_is_not_taken_is_an_error(stack: Endpoints) -> None:
-    sink = DeadLetterTopicSink(stack.kafka, topic="no such topic")
-    # The first time the answer comes with the delivery, then the client knows it beforehand.
-    for _ in range(2):
-        with pytest.raises(NotDelivered, match="1 of 1"):
-            sink.write(epoch(0), output(dead=letters({})))
-    with pytest.raises(NotDelivered, match="1 of 2"):
-        DeadLetterTopicSink(stack.kafka, topic=new_topic(stack.kafka)).write(
-            epoch(0), output(dead=letters({"payload": bytes(9 << 20)}, {"offset": 10}))
-        )

@@ -24,6 +24,7 @@ import redis
 from deltalake import DeltaTable
 from oracle.windows import product_rows, shopping_rows, windowed
 from psycopg.rows import dict_row
+from stacks import consume
 
 from features.commerce_product import COMMERCE_PRODUCT
 from features.commerce_user import COMMERCE_USER
@@ -202,6 +203,17 @@ def test_every_product_has_the_features_that_the_oracle_computes(run: Run) -> No
         for name, value in windowed(COMMERCE_PRODUCT, events, t).items():
             wanted = float(value) if name == "price" and value is not None else value
             assert is_same(rows[product][name], wanted), (product, name)
+
+
+def test_each_change_of_a_product_is_a_message(run: Run) -> None:
+    newest = {}
+    for message in consume(run.stack, "product-popularity"):
+        newest[message.key().decode()] = json.loads(message.value())
+    with psycopg.connect(run.stack.postgres) as connection:
+        found = connection.execute(
+            "SELECT product_id, view_count_5m FROM online.product_features"
+        ).fetchall()
+    assert {key: one["view_count_5m"] for key, one in newest.items()} == dict(found)
 
 
 def test_anonymous_events_are_archived_and_belong_to_nobody(run: Run) -> None:

@@ -14,11 +14,12 @@ import polars as pl
 import psycopg
 import pytest
 import redis
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from deltalake import DeltaTable
 from oracle.sessions import final_watermark, session_features
 from oracle.validation import expected
 from psycopg.rows import dict_row
+from stacks import consume
 
 from infra.endpoints import Endpoints
 from producer.simulate import Simulation, simulate
@@ -240,26 +241,3 @@ def test_a_second_run_resumes_and_late_events_are_kept(run: Run) -> None:
             "SELECT payload FROM ops.dead_letters WHERE reason_code = 'late'"
         ).fetchall()
     assert rows == [(values[2],)]
-
-
-def consume(stack: Endpoints, topic: str) -> list[Any]:
-    consumer = Consumer(
-        {
-            "bootstrap.servers": stack.kafka,
-            "group.id": "e2e",
-            "enable.auto.commit": False,
-            "fetch.message.max.bytes": 8 << 20,
-            "enable.partition.eof": True,
-        }
-    )
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-    messages, ended = [], 0
-    while ended < len(partitions):
-        for message in consumer.consume(500, timeout=10):
-            if message.error():
-                ended += 1
-            else:
-                messages.append(message)
-    consumer.close()
-    return messages

@@ -1,0 +1,138 @@
+"""What an epoch sends to Kafka: its rejected events, and the rows of views that have a topic.
+
+A repeated epoch sends the same messages again; `message_id`, the same each time, tells a reader so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import polars as pl
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from features.topics import DEAD_LETTERS
+from features.views import VIEWS, FeatureView, Messages
+from streaming.ports import Epoch, Output
+
+__all__ = ["DeadLetterTopicSink", "FeatureTopicSink", "NotDelivered"]
+
+MAX_BYTES = 9 << 20
+TIMEOUT_S = 60.0
+SETTINGS = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "message.max.bytes": MAX_BYTES,
+    "delivery.timeout.ms": int(TIMEOUT_S * 1000),
+    "compression.type": "lz4",
+    "partitioner": "murmur2_random",  # where Java clients would place the same key
+    "linger.ms": 5,
+    "log_level": 0,  # what does not heal fails the delivery, and that is raised
+}
+
+
+class NotDelivered(RuntimeError):
+    """Kafka did not take every message; the epoch must be tried again."""
+
+
+class DeadLetterTopicSink:
+    """Rejected events: the original bytes, and in the headers where they came from and why they
+    were rejected. `write` returns when every letter is acknowledged by all replicas in sync.
+    """
+
+    name = "dead-letters"
+
+    def __init__(self, brokers: str, *, topic: str = DEAD_LETTERS) -> None:
+        self._producer = Producer({"bootstrap.servers": brokers, **SETTINGS})
+        self._topic = topic
+
+    def write(self, epoch: Epoch, output: Output) -> None:
+        """Send the rejected events of the epoch; raises `NotDelivered`."""
+        letters = output.dead.iter_rows(named=True)
+        _deliver(self._producer, self._topic, epoch, [_letter(letter) for letter in letters])
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._producer.flush(TIMEOUT_S)
+
+
+class FeatureTopicSink:
+    """Changed rows of views that declare `messages`: a JSON object each, keyed by the entity."""
+
+    name = "topics"
+
+    def __init__(self, brokers: str, *, views: Mapping[str, FeatureView] = VIEWS) -> None:
+        self._producer = Producer({"bootstrap.servers": brokers, **SETTINGS})
+        self._views = views
+
+    def write(self, epoch: Epoch, output: Output) -> None:
+        """Send what has changed in the epoch; raises `NotDelivered`."""
+        for name, rows in output.rows.items():
+            view = self._views[name]
+            if view.messages is not None:
+                sent = _messages(view, view.messages, epoch, rows)
+                _deliver(self._producer, view.messages.topic, epoch, sent)
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._producer.flush(TIMEOUT_S)
+
+
+def _deliver(
+    producer: Producer, topic: str, epoch: Epoch, messages: Sequence[Mapping[str, Any]]
+) -> None:
+    failures: list[str] = []
+
+    def note(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failures.append(error.str())
+
+    for message in messages:
+        try:
+            _send(producer, topic, {**message, "on_delivery": note})
+        except KafkaException as error:  # known at once: no such topic, too large
+            failures.append(str(error.args[0]))
+    left = producer.flush(TIMEOUT_S + 5)
+    if failures or left:
+        problem = failures[0] if failures else "no answer"
+        raise NotDelivered(
+            f"Epoch {epoch.number}: {len(failures) + left} of {len(messages)} messages were not "
+            f"taken by topic {topic}: {problem}."
+        )
+
+
+def _send(producer: Producer, topic: str, message: Mapping[str, Any]) -> None:
+    while True:
+        try:
+            producer.produce(topic, **message)
+        except BufferError:
+            producer.poll(0.1)  # the queue is full: let some go first
+        else:
+            producer.poll(0)
+            return
+
+
+def _letter(letter: Mapping[str, Any]) -> dict[str, Any]:
+    topic, partition, offset = letter["topic"], letter["partition"], letter["offset"]
+    headers = {
+        "message_id": f"{topic}/{partition}/{offset}",
+        "source_topic": topic,
+        "source_partition": str(partition),
+        "source_offset": str(offset),
+        "reason_code": letter["reason_code"],
+    }
+    encoded = [(name, value.encode()) for name, value in headers.items()]
+    return {"key": letter["key"], "value": letter["payload"], "headers": encoded}
+
+
+def _messages(
+    view: FeatureView, declared: Messages, epoch: Epoch, rows: pl.DataFrame
+) -> list[dict[str, Any]]:
+    run = f"{view.name}/{epoch.checkpoint_id}/{epoch.number}"
+    columns = (*view.key, *declared.columns, "event_at")
+    chosen = rows.select(*columns).rows(named=True)
+    return [
+        {"key": key, "value": msgspec.json.encode({"message_id": f"{run}/{key}", **row})}
+        for row, key in zip(chosen, map("|".join, rows.select(view.key).rows()), strict=True)
+    ]
