@@ -6,17 +6,8 @@ import polars as pl
 
 from features.columns import ColumnType
 from features.commerce_user import ITEM, shopping
-from features.windows import (
-    Aggregation,
-    Grid,
-    Kind,
-    Latest,
-    Rate,
-    Score,
-    Window,
-    WindowSet,
-    windows,
-)
+from features.window_set import WindowSet
+from features.windows import Aggregation, Grid, Kind, Latest, Rate, Score, Window, windows
 
 __all__ = ["COMMERCE_PRODUCT", "of_products"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from features.columns import ColumnType
-from features.windows import Aggregation, Grid, Kind, Latest, Rate, WindowSet, windows
+from features.window_set import WindowSet
+from features.windows import Aggregation, Grid, Kind, Latest, Rate, windows
 
 __all__ = ["COMMERCE_USER", "ITEM", "shopping"]
 

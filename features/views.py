@@ -15,7 +15,7 @@ from features.columns import Column, ColumnType
 from features.commerce_product import COMMERCE_PRODUCT, of_products
 from features.commerce_user import COMMERCE_USER, shopping
 from features.errors import UnknownName
-from features.windows import WindowSet
+from features.window_set import WindowSet
 
 __all__ = [
     "COMMERCE_USER_FEATURES",

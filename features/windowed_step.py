@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from features.windows import Tiles, WindowSet
+from features.window_set import Tiles, WindowSet
 
 __all__ = ["DUE", "Step", "WindowedState", "empty", "step"]
 

@@ -16,8 +16,8 @@ import polars as pl
 from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle
 
 from features.views import FeatureView
+from features.window_set import PLACE, VALUES, Tiles, WindowSet
 from features.windowed_step import DUE, WindowedState, step
-from features.windows import PLACE, VALUES, Tiles, WindowSet
 from streaming.row_groups import GROUP, RowGroups
 from streaming.shards import MapState, Shards
 

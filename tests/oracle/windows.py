@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from features.windows import Aggregation, Kind, Latest, Window, WindowSet
+from features.window_set import WindowSet
+from features.windows import Aggregation, Kind, Latest, Window
 
 __all__ = ["product_rows", "shopping_rows", "windowed"]
 

@@ -15,8 +15,9 @@ from oracle.windows import product_rows, shopping_rows, windowed
 
 from features.commerce_product import COMMERCE_PRODUCT, of_products
 from features.commerce_user import COMMERCE_USER, shopping
+from features.window_set import Tiles, WindowSet
 from features.windowed_step import DUE, WindowedState, empty, step
-from features.windows import Tiles, Window
+from features.windows import Window
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -118,7 +119,7 @@ def assert_same(found: dict[str, Event], events: Sequence[Event], at: dict[str, 
 
 
 @given(logs(), st.integers(0, 2 * HOUR), st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_any_order_and_split_gives_what_the_slow_way_gives(
     events: list[Event], passed: int, data: st.DataObject
 ) -> None:
@@ -130,7 +131,7 @@ def test_any_order_and_split_gives_what_the_slow_way_gives(
 
 
 @given(logs(), st.integers(0, 31 * DAY))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_what_is_evicted_is_missed_by_nobody(events: list[Event], passed: int) -> None:
     watermark = NOW + passed
     tiles = COMMERCE_USER.evict(COMMERCE_USER.start(frame(events)), watermark)
@@ -139,7 +140,7 @@ def test_what_is_evicted_is_missed_by_nobody(events: list[Event], passed: int) -
 
 
 @given(logs(), st.integers(0, 31 * DAY))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_a_row_changes_when_it_is_due_and_not_before(events: list[Event], passed: int) -> None:
     tiles = COMMERCE_USER.start(frame(events))
     at = ends(events, NOW + passed - 31 * DAY)
@@ -164,7 +165,7 @@ def test_a_page_of_declarations_is_a_hundred_features() -> None:
 
 
 @given(logs(), st.integers(0, 31 * DAY))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_of_a_purchase_each_product_counts_once(events: list[Event], passed: int) -> None:
     log = pl.DataFrame(events, schema=SCHEMA)
     tiles = COMMERCE_PRODUCT.start(of_products(log, KNOWN))
@@ -184,7 +185,7 @@ def test_of_a_purchase_each_product_counts_once(events: list[Event], passed: int
 
 
 @given(logs(), st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_step_by_step_the_last_row_of_each_entity_is_the_slow_way_s(
     events: list[Event], data: st.DataObject
 ) -> None:
@@ -236,8 +237,11 @@ def test_of_equal_counts_the_more_recent_event_decides(order: tuple[int, ...]) -
         }
         for event_id, category, second in clicks
     ]
-    tiles = COMMERCE_USER.merge(COMMERCE_USER.start(frame([events[i]])) for i in order)
-    assert finished(tiles, {"a": NOW + 5 * SECOND})["a"]["top_category_30m"] == "tea"
+    top = [grid for grid in COMMERCE_USER.grids if grid.name == "top_category"]
+    only = WindowSet(("user_id",), top)
+    tiles = only.merge(only.start(frame([events[i]])) for i in order)
+    row = only.finish(tiles, as_of({"a": NOW + 5 * SECOND})).row(0, named=True)
+    assert row["top_category_30m"] == "tea"
 
 
 def test_nothing_comes_of_nothing() -> None:

@@ -13,7 +13,8 @@ from oracle.windows import windowed
 
 from features.columns import Column, ColumnType
 from features.views import FeatureView
-from features.windows import Aggregation, Grid, Kind, Latest, WindowSet, windows
+from features.window_set import WindowSet
+from features.windows import Aggregation, Grid, Kind, Latest, windows
 from streaming.windowed import SLOT_US, WindowedKeeper
 
 SECOND = 1_000_000

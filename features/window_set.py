@@ -1,0 +1,326 @@
+"""Windowed features computed: aggregates that any order and any split of the events gives.
+
+- *start*: an event becomes a row of partial aggregates in its fine and in its coarse tile.
+- *merge*: rows of one (entity, tile) become one. Every partial is a sum, a minimum or a maximum, so
+  merging is commutative and associative.
+- *finish*: at `t`, each window combines the tiles that it covers.
+
+So what is kept of an entity is bounded by the tiles of its largest window, and the error at the old
+edge is at most one tile. The latest values of an entity lie in no tile: they stay until newer ones
+take their place.
+
+Times are microseconds UTC. Frames hold many entities: nothing here loops over events or keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from features.columns import Column, ColumnType
+from features.windows import (
+    COARSE_US,
+    FINE_US,
+    Aggregation,
+    Grid,
+    Kind,
+    Latest,
+    Rate,
+    Score,
+    Window,
+)
+
+__all__ = ["PLACE", "VALUES", "Tiles", "WindowSet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """`numbers`: entity, tile_us, tile, partials. `values`: entity, tile_us, tile, partial, value,
+    count, last_at, last_id. `tile` is its start; what stays for good has `tile_us` 0.
+    """
+
+    numbers: pl.DataFrame
+    values: pl.DataFrame
+
+
+PLACE = ("tile_us", "tile")
+LAST = ("last_at", "last_id")
+VALUES: dict[str, type[pl.DataType]] = {
+    **dict.fromkeys((*PLACE, "partial"), pl.Int64),
+    "value": pl.String,
+    "count": pl.Int64,
+    "last_at": pl.Int64,
+    "last_id": pl.String,
+}
+INDEX = "row of `at`"
+# Values are kept as text; times leave as microseconds.
+LATEST_AS: dict[ColumnType, type[pl.DataType]] = {
+    ColumnType.STRING: pl.String,
+    ColumnType.DOUBLE: pl.Float64,
+    ColumnType.TIMESTAMP: pl.Int64,
+}
+OPERATIONS = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}
+PARTS = {
+    Kind.COUNT: ("count",),
+    Kind.SUM: ("sum",),
+    Kind.MEAN: ("sum", "count"),
+    Kind.MIN: ("min",),
+    Kind.MAX: ("max",),
+}
+
+
+class WindowSet:
+    """The windowed features of one entity, compiled from their declarations.
+
+    Input rows have the entity's columns, `event_at` (microseconds) and `event_id`; rows without an
+    entity count nowhere. They must be free of copies.
+    """
+
+    def __init__(
+        self,
+        entity: Sequence[str],
+        grids: Iterable[Grid],
+        rates: Iterable[Rate] = (),
+        latest: Iterable[Latest] = (),
+        scores: Iterable[Score] = (),
+    ):
+        self.entity = tuple(entity)
+        self.grids = tuple(grids)
+        self.rates = tuple(rates)
+        self.latest = tuple(latest)
+        self.scores = tuple(scores)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """One column for each feature, as declared."""
+        grids = [column for grid in self.grids for column in grid.columns]
+        rates = [column for rate in self.rates for column in rate.columns]
+        scores = [one.column for one in self.scores]
+        return (*grids, *rates, *scores, *(one.column for one in self.latest))
+
+    @property
+    def partials(self) -> tuple[str, ...]:
+        """The columns of `Tiles.numbers` beside entity and place."""
+        return tuple(self._parts)
+
+    def start(self, rows: pl.DataFrame) -> Tiles:
+        """The tiles of new rows."""
+        known = rows.filter(pl.all_horizontal(pl.col(self.entity).is_not_null()))
+        placed = pl.concat(_placed(known, tile_us) for tile_us in (FINE_US, COARSE_US))
+        numbers = placed.group_by(*self.entity, *PLACE).agg(
+            _partial(part, one).alias(one.named(part)) for part, one in self._parts.values()
+        )
+        forever = known.with_columns(pl.lit(0, pl.Int64).alias(name) for name in PLACE)
+        values = [self._values(placed, one) for one in self._listed]
+        values += [self._values(forever, one.aggregation) for one in self.latest]
+        return Tiles(numbers, pl.concat([self._no_values(), *values]))
+
+    def merge(self, tiles: Iterable[Tiles]) -> Tiles:
+        """All of them as one; the order does not matter."""
+        parts = list(tiles)
+        numbers = pl.concat([one.numbers for one in parts], how="diagonal")
+        values = pl.concat([one.values for one in parts])
+        by = (*self.entity, *PLACE)
+        return Tiles(
+            numbers.group_by(by).agg(self._combined()),
+            _counted(values.sort(LAST), (*by, "partial", "value")),
+        )
+
+    def finish(self, tiles: Tiles, at: pl.DataFrame) -> pl.DataFrame:
+        """The features of every entity in `at` (entity, `t`): entity, then `columns`."""
+        at = at.with_row_index(INDEX)
+        numbers = tiles.numbers.join(at, on=self.entity)
+        values = tiles.values.join(at, on=self.entity).sort(LAST)
+        found = [
+            *(self._sums(numbers.filter(_covers(w)), w) for w in self._windows),
+            *(one for w in self._windows for one in self._listings(values.filter(_covers(w)), w)),
+            *(_newest(values, one) for one in self.latest),
+        ]
+        features = at
+        for frame in found:
+            features = features.join(frame, on=INDEX, how="left", maintain_order="left")
+        features = features.with_columns(self._zeros()).with_columns(
+            *self._rates(), *(one.expression() for one in self.scores)
+        )
+        return features.select(*self.entity, *(column.name for column in self.columns))
+
+    def evict(self, tiles: Tiles, watermark_us: int) -> Tiles:
+        """What a row can still show once the watermark is there: `t` is never behind it."""
+        is_kept = pl.lit(value=False)
+        for tile_us, width_us in self._widest.items():
+            covered = pl.col("tile") > watermark_us - width_us
+            is_kept = is_kept | ((pl.col("tile_us") == tile_us) & covered)
+        newest = [
+            _ranked(tiles.values, code).group_by(self.entity, maintain_order=True).head(most)
+            for code, most in self._kept.items()
+        ]
+        values = [tiles.values.filter(is_kept), *newest]
+        return Tiles(
+            tiles.numbers.filter(is_kept),
+            pl.concat(frame.select(tiles.values.columns) for frame in values),
+        )
+
+    def due(self, tiles: Tiles, at: pl.DataFrame) -> pl.DataFrame:
+        """Per entity, the smallest `t` at which a tile leaves a window: its row changes then."""
+        everywhere = pl.concat(
+            [tiles.numbers.select(*self.entity, *PLACE), tiles.values.select(*self.entity, *PLACE)]
+        ).unique()
+        leaving = everywhere.join(at, on=self.entity).with_columns(
+            due=pl.min_horizontal(
+                pl.when(_covers(w)).then(pl.col("tile") + w.width_us) for w in self._windows
+            )
+        )
+        return leaving.group_by(self.entity).agg(pl.col("due").min())
+
+    @cached_property
+    def _windows(self) -> tuple[Window, ...]:
+        return tuple(dict.fromkeys(w for grid in self.grids for w in grid.windows))
+
+    @cached_property
+    def _widest(self) -> dict[int, int]:
+        widest: dict[int, int] = {}
+        for window in self._windows:
+            widest[window.tile_us] = max(widest.get(window.tile_us, 0), window.width_us)
+        return widest
+
+    @cached_property
+    def _parts(self) -> dict[str, tuple[str, Aggregation]]:
+        """The partial numbers by name; what several features need is kept once."""
+        return {
+            one.named(part): (part, one)
+            for one in (grid.aggregation for grid in self.grids)
+            for part in PARTS.get(one.kind, ())
+        }
+
+    @cached_property
+    def _listed(self) -> tuple[Aggregation, ...]:
+        """The aggregations that need the values themselves, one for each code."""
+        found = [grid.aggregation for grid in self.grids if grid.aggregation.kind not in PARTS]
+        return tuple({one.code: one for one in found}.values())
+
+    @cached_property
+    def _kept(self) -> dict[int, int]:
+        """How many of the latest values are kept, by the code of what keeps them."""
+        kept: dict[int, int] = {}
+        for one in self.latest:
+            code = one.aggregation.code
+            kept[code] = max(kept.get(code, 1), one.most or 1)
+        return kept
+
+    def _combined(self) -> list[pl.Expr]:
+        return [
+            getattr(pl.col(name), OPERATIONS[part])() for name, (part, _) in self._parts.items()
+        ]
+
+    def _values(self, placed: pl.DataFrame, one: Aggregation) -> pl.DataFrame:
+        rows = placed.filter(one.rows()).select(
+            *self.entity,
+            *PLACE,
+            partial=pl.lit(one.code, pl.Int64),
+            value=pl.col(str(one.of)).cast(pl.String),
+            count=pl.lit(1, pl.Int64),
+            last_at="event_at",
+            last_id="event_id",
+        )
+        return _counted(rows.sort(LAST), (*self.entity, *PLACE, "partial", "value"))
+
+    def _no_values(self) -> pl.DataFrame:
+        return pl.DataFrame(schema={**dict.fromkeys(self.entity, pl.String), **VALUES})
+
+    def _sums(self, covered: pl.DataFrame, window: Window) -> pl.DataFrame:
+        """The features of one window that the partial numbers give."""
+        combined = covered.group_by(INDEX).agg(self._combined())
+        return combined.select(
+            INDEX,
+            *(
+                _finished(grid.aggregation).alias(f"{grid.name}_{window.name}")
+                for grid in self.grids
+                if grid.aggregation.kind in PARTS and window in grid.windows
+            ),
+        )
+
+    def _listings(self, covered: pl.DataFrame, window: Window) -> Iterator[pl.DataFrame]:
+        """The features of one window that need the values; `covered` is in order of `LAST`."""
+        counted = _counted(covered, (INDEX, "partial", "value"))
+        for grid in self.grids:
+            if grid.aggregation.kind in PARTS or window not in grid.windows:
+                continue
+            name = f"{grid.name}_{window.name}"
+            mine = counted.filter(pl.col("partial") == grid.aggregation.code)
+            if grid.aggregation.kind is Kind.DISTINCT:
+                yield mine.group_by(INDEX).agg(pl.len().cast(pl.Int64).alias(name))
+            else:
+                # The larger count, then the more recent event, then the smaller name.
+                ranked = mine.sort("count", *LAST, "value", descending=[True, True, True, False])
+                yield ranked.unique(INDEX, keep="first").select(INDEX, pl.col("value").alias(name))
+
+    def _zeros(self) -> list[pl.Expr]:
+        """Without an event a count and a sum are 0; all else is null."""
+        return [
+            pl.col(column.name).fill_null(0)
+            for grid in self.grids
+            if grid.aggregation.kind in (Kind.COUNT, Kind.SUM, Kind.DISTINCT)
+            for column in grid.columns
+        ]
+
+    def _rates(self) -> list[pl.Expr]:
+        return [
+            (pl.col(f"{rate.of}_{w.name}") / _unless_zero(f"{rate.to}_{w.name}")).alias(
+                f"{rate.name}_{w.name}"
+            )
+            for rate in self.rates
+            for w in rate.windows
+        ]
+
+
+def _placed(rows: pl.DataFrame, tile_us: int) -> pl.DataFrame:
+    return rows.with_columns(
+        tile_us=pl.lit(tile_us, pl.Int64), tile=pl.col("event_at").floordiv(tile_us) * tile_us
+    )
+
+
+def _partial(part: str, one: Aggregation) -> pl.Expr:
+    if part == "count":
+        return one.rows().sum().cast(pl.Int64)
+    column = pl.col(str(one.of)).filter(one.rows()).cast(pl.Float64)
+    partial: pl.Expr = getattr(column, part)()
+    return partial
+
+
+def _finished(one: Aggregation) -> pl.Expr:
+    if one.kind is Kind.MEAN:
+        count = pl.col(one.named("count"))
+        return pl.when(count > 0).then(pl.col(one.named("sum")) / count)
+    return pl.col(one.named(one.kind.value))
+
+
+def _counted(values: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """The count of each value and its last event, of `values` in order of `LAST`."""
+    counted = values.group_by(by).agg(pl.col("count").sum(), pl.col(LAST).last())
+    return counted.select(*by, "count", *LAST)
+
+
+def _ranked(values: pl.DataFrame, code: int) -> pl.DataFrame:
+    """The values that are kept for good, newest first."""
+    mine = (pl.col("tile_us") == 0) & (pl.col("partial") == code)
+    return values.filter(mine).sort(LAST, descending=True)
+
+
+def _newest(values: pl.DataFrame, one: Latest) -> pl.DataFrame:
+    found = _ranked(values, one.aggregation.code).group_by(INDEX, maintain_order=True)
+    if one.most is not None:
+        return found.agg(pl.col("value").head(one.most).reverse().alias(one.name))
+    value = pl.col("value").first().cast(LATEST_AS[one.type])
+    return found.agg(value.alias(one.name))
+
+
+def _covers(window: Window) -> pl.Expr:
+    in_size = pl.col("tile_us") == window.tile_us
+    return in_size & (pl.col("tile") > pl.col("t") - window.width_us)
+
+
+def _unless_zero(name: str) -> pl.Expr:
+    return pl.when(pl.col(name) != 0).then(pl.col(name))
