@@ -27,7 +27,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON."),
         click.option("--master", default="local[2]", show_default=True, help="Spark master."),
         click.option(
-            "--events", default=2_000_000, show_default=True, type=click.IntRange(min=1000)
+            "--events", default=3_500_000, show_default=True, type=click.IntRange(min=1000)
         ),
     ):
         command = option(command)
