@@ -6,6 +6,7 @@ import polars as pl
 
 from features.columns import ColumnType
 from features.commerce_user import ITEM, shopping
+from features.dimensions import Dimensions
 from features.window_set import WindowSet
 from features.windows import Aggregation, Grid, Kind, Latest, Rate, Score, Window, windows
 
@@ -56,12 +57,12 @@ COMMERCE_PRODUCT = WindowSet(
 )
 
 
-def of_products(events: pl.DataFrame, categories: pl.DataFrame) -> pl.DataFrame:
+def of_products(events: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
     """Accepted events as rows of `COMMERCE_PRODUCT`: one for each event and product.
 
     The product is part of a row's id, as a purchase has a row for each of its products.
     """
-    rows = shopping(events, categories).filter(pl.col("product_id").is_not_null())
+    rows = shopping(events, dimensions).filter(pl.col("product_id").is_not_null())
     purchase = pl.col("event_id").str.split("\0").list.first()
     rows = rows.with_columns(
         event_id=pl.concat_str(purchase, "product_id", separator="\x1f"),

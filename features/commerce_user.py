@@ -5,14 +5,18 @@ from __future__ import annotations
 import polars as pl
 
 from features.columns import ColumnType
+from features.dimensions import Dimensions
+from features.session_set import SIGN
 from features.window_set import WindowSet
 from features.windows import Aggregation, Grid, Kind, Latest, Rate, windows
 
-__all__ = ["COMMERCE_USER", "ITEM", "shopping"]
+__all__ = ["COMMERCE_USER", "ITEM", "of_shoppers", "sessions_of_users", "shopping"]
 
 ALL = windows("5m 10m 30m 1h 24h 7d 30d")
 # An item of a purchase is a row of its own, so that the purchase itself counts once.
 ITEM = "purchased_item"
+# So is a derived session, which may be taken back.
+SESSION = "session"
 INTERACTIONS = ("product_view", "click", "add_to_cart", "purchase", ITEM)
 PRODUCT_EVENTS = (*INTERACTIONS, "remove_from_cart")
 
@@ -65,6 +69,13 @@ COMMERCE_USER = WindowSet(
         _of_products(
             "top_category", Kind.MOST, "category", INTERACTIONS, "The most interacted category."
         ),
+        Grid(
+            name="session_count",
+            aggregation=Aggregation(kind=Kind.COUNT, where={"event_type": (SESSION,)}, signed=True),
+            windows=windows("30d"),
+            doc="Derived sessions, each in the window of its last event.",
+            unit="sessions",
+        ),
     ),
     rates=(
         Rate(
@@ -102,11 +113,17 @@ COMMERCE_USER = WindowSet(
 )
 
 
-def shopping(events: pl.DataFrame, categories: pl.DataFrame) -> pl.DataFrame:
-    """Accepted events as rows of `COMMERCE_USER`; `categories`: product_id, category.
+def of_shoppers(events: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
+    """Accepted events that say who, with the category of the product where they do not say it."""
+    known = events.select(*COLUMNS, "ip", "items").filter(pl.col("user_id").is_not_null())
+    return _categorised(known, dimensions)
 
-    A category that an event does not say is looked up. A purchase with items leaves its products
-    to them: their ids sort behind the purchase's own and before any other, in list order.
+
+def shopping(events: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
+    """Accepted events as rows of `COMMERCE_USER`, categories looked up.
+
+    A purchase with items leaves its products to them: their ids sort behind the purchase's own and
+    before any other, in list order.
     """
     is_purchase = pl.col("event_type") == "purchase"
     has_items = is_purchase & (pl.col("items").list.len().fill_null(0) > 0)
@@ -127,10 +144,26 @@ def shopping(events: pl.DataFrame, categories: pl.DataFrame) -> pl.DataFrame:
             product_id=pl.col("items").struct.field("product_id"),
         )
     )
-    rows = pl.concat([rows.drop("items"), items], how="diagonal")
-    known = categories.select("product_id", known_category="category")
-    return rows.join(known, on="product_id", how="left").with_columns(
-        category=pl.coalesce("category", "known_category")
+    return _categorised(pl.concat([rows.drop("items"), items], how="diagonal"), dimensions)
+
+
+def sessions_of_users(changes: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
+    """Derived sessions that changed, as signed rows: one counts in the window of its last event."""
+    del dimensions
+    return changes.select(
+        "user_id",
+        SIGN,
+        event_type=pl.lit(SESSION),
+        event_at="ended_at",
+        event_id=pl.col("started_at").cast(pl.String),
+    )
+
+
+def _categorised(rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
+    known = dimensions.products.select("product_id", known_category="category")
+    found = rows.join(known, on="product_id", how="left")
+    return found.with_columns(category=pl.coalesce("category", "known_category")).drop(
+        "known_category"
     )
 
 

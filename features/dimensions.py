@@ -1,23 +1,24 @@
-"""Looking up what an event does not say itself: the genre of an episode."""
+"""What an event does not say itself: the genre of an episode, the category of a product."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import polars as pl
 
-__all__ = ["EPISODES", "PRODUCTS", "GenreOf", "genre_lookup"]
+__all__ = ["EPISODES", "PRODUCTS", "Dimensions", "no_dimensions"]
 
 EPISODES = {"episode_id": pl.String, "genre": pl.String}
 PRODUCTS = {"product_id": pl.String, "category": pl.String}
-GenreOf = Callable[[pl.DataFrame], pl.DataFrame]
 
 
-def genre_lookup(episodes: pl.DataFrame) -> GenreOf:
-    """Adds `genre` to frames with an `episode_id`; null where the episode is unknown."""
-    genres = episodes.select(*EPISODES).unique("episode_id")
+class Dimensions(NamedTuple):
+    """`episodes`: schema `EPISODES`; `products`: schema `PRODUCTS`; ids are unique."""
 
-    def genre_of(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.join(genres, on="episode_id", how="left")
+    episodes: pl.DataFrame
+    products: pl.DataFrame
 
-    return genre_of
+
+def no_dimensions() -> Dimensions:
+    """Nothing is known."""
+    return Dimensions(pl.DataFrame(schema=EPISODES), pl.DataFrame(schema=PRODUCTS))

@@ -5,31 +5,32 @@ The online table, the Redis hash, the Delta feature log and the catalogue are de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import polars as pl
 
 from features.columns import Column, ColumnType
-from features.commerce_product import COMMERCE_PRODUCT, of_products
-from features.commerce_user import COMMERCE_USER, shopping
+from features.commerce_experiment import COMMERCE_EXPERIMENT
+from features.commerce_product import COMMERCE_PRODUCT
+from features.commerce_sessions import COMMERCE_SESSION, DERIVED_SESSION
+from features.commerce_user import COMMERCE_USER, sessions_of_users, shopping
+from features.dimensions import Dimensions
 from features.errors import UnknownName
+from features.feeds import FEEDS, Feed, Source
+from features.session_set import SessionSet
+from features.webtoon_reads import EPISODE, EXPERIMENT, SEGMENT, USER
+from features.webtoon_session import WEBTOON_SESSION, reading
 from features.window_set import WindowSet
 
-__all__ = [
-    "COMMERCE_USER_FEATURES",
-    "PRODUCT_FEATURES",
-    "SESSION_FEATURES",
-    "VIEWS",
-    "FeatureView",
-    "Messages",
-    "Source",
-    "view_named",
-]
+__all__ = ["VIEWS", "FeatureView", "Messages", "Source", "view_named"]
 
-# Accepted events and the categories of products -> rows of a `WindowSet`
-Source = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
+
+def as_they_are(rows: pl.DataFrame, _: Dimensions) -> pl.DataFrame:
+    """The rows themselves."""
+    return rows
+
 
 STAMPS = (
     Column("event_at", ColumnType.TIMESTAMP, "Newest event time in the row.", nullable=False),
@@ -45,6 +46,7 @@ LOG = (
     Column("available_at", ColumnType.TIMESTAMP, "When it became readable.", nullable=False),
     Column("feature_version", ColumnType.INT, "Version of the declaration.", nullable=False),
     Column("batch_id", ColumnType.LONG, "Epoch that wrote the row.", nullable=False),
+    Column("is_deleted", ColumnType.BOOLEAN, "From then on the entity was no more."),
     Column("generation", ColumnType.LONG, "Grows with every rebuild.", nullable=False),
 )
 
@@ -61,24 +63,35 @@ class Messages:
 class FeatureView:
     """One row for each entity, newest values online, every change in the log.
 
+    What is kept of an entity is declared by `sessions` or by `windows`, and of which rows by
+    `source`: of the accepted events of the topic, or where there is a `feed` of its rows. `also`:
+    rows made of what changed in other views of the same feed, by their names.
+
     `redis_key` is a template over the entity's columns; `ttl_seconds` runs from the last write that
     an event caused. `redis_lists`: features that are lists of their own in Redis, and their keys.
-    A windowed view says by `windows` what is kept, and by `source` of which rows.
     """
 
     name: str
     version: int
     topic: str
     entity: tuple[Column, ...]
-    features: tuple[Column, ...]
-    redis_key: str
-    ttl_seconds: int
+    sessions: SessionSet | None = None
+    windows: WindowSet | None = None
+    feed: Feed | None = None
+    source: Source = as_they_are
+    also: Mapping[str, Source] = field(default_factory=dict)
+    redis_key: str = ""
+    ttl_seconds: int = 2 * 3600
     owner: str
     doc: str
-    windows: WindowSet | None = None
-    source: Source | None = None
     redis_lists: Mapping[str, str] = field(default_factory=dict)
     messages: Messages | None = None
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """One column for each feature."""
+        declared = self.sessions or self.windows
+        return declared.columns if declared else ()
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -100,87 +113,142 @@ class FeatureView:
         return (*self.columns, *LOG)
 
 
-SESSION_FEATURES = FeatureView(
-    name="session_features",
-    version=1,
-    topic="webtoon_user_events",
-    owner="recommendations",
-    doc="How one reader read one episode in one session: its latest visit.",
-    entity=(
-        Column("session_id", ColumnType.STRING, "The reading session.", nullable=False),
-        Column("episode_id", ColumnType.STRING, "The episode.", nullable=False),
+def _id(name: str, doc: str) -> Column:
+    return Column(name, ColumnType.STRING, doc, nullable=False)
+
+
+DECLARED = (
+    FeatureView(
+        name="session_features",
+        version=1,
+        topic="webtoon_user_events",
+        owner="recommendations",
+        doc="How one reader read one episode in one session: its latest visit.",
+        entity=(_id("session_id", "The reading session."), _id("episode_id", "The episode.")),
+        sessions=WEBTOON_SESSION,
+        source=reading,
+        redis_key="webtoon_session:{session_id}:{episode_id}",
     ),
-    features=(
-        Column("user_id", ColumnType.STRING, "Reader of the first event.", pii=True),
-        Column("country", ColumnType.STRING, "Country of the first event."),
-        Column("device", ColumnType.STRING, "Device of the first event."),
-        Column("platform", ColumnType.STRING, "Platform of the first event."),
-        Column("experiment_group", ColumnType.STRING, "A/B/C group of the first event."),
-        Column("ui_version", ColumnType.STRING, "User interface of the first event."),
-        Column("genre", ColumnType.STRING, "Genre of the episode; null when unknown."),
-        Column("is_completed", ColumnType.BOOLEAN, "A `complete` event exists."),
-        Column("is_exit_tag", ColumnType.BOOLEAN, "An `exit` event exists and no `complete`."),
-        Column(
-            "completion_rate",
-            ColumnType.DOUBLE,
-            "1.0 when completed, else the largest scroll_ratio of any event, else 0.0.",
-            unit="ratio",
+    FeatureView(
+        name="user_features",
+        version=1,
+        topic="webtoon_user_events",
+        owner="recommendations",
+        doc="What one reader read in the last hours and days.",
+        entity=(_id("user_id", "The reader."),),
+        windows=USER,
+        feed=FEEDS["readers"],
+        redis_key="webtoon_user:{user_id}",
+    ),
+    FeatureView(
+        name="episode_features",
+        version=1,
+        topic="webtoon_user_events",
+        owner="recommendations",
+        doc="How an episode does lately, among all readers.",
+        entity=(_id("episode_id", "The episode."),),
+        windows=EPISODE,
+        feed=FEEDS["episodes"],
+        redis_key="episode:{episode_id}",
+    ),
+    FeatureView(
+        name="segment_features",
+        version=1,
+        topic="webtoon_user_events",
+        owner="content",
+        doc="How a genre does in a country at an hour of the day, over the last week.",
+        entity=(
+            _id("country", "Country of the read."),
+            _id("genre", "Genre of the episode."),
+            Column(
+                "hour_of_day",
+                ColumnType.INT,
+                "Hour of the read's last event, UTC.",
+                nullable=False,
+            ),
         ),
-        Column(
-            "avg_scroll_ratio",
-            ColumnType.DOUBLE,
-            "Mean over `scroll` events; null without one.",
-            unit="ratio",
+        windows=SEGMENT,
+        feed=FEEDS["segments"],
+    ),
+    FeatureView(
+        name="experiment_features",
+        version=1,
+        topic="webtoon_user_events",
+        owner="content",
+        doc="How the groups of a test read.",
+        entity=(
+            _id("experiment_group", "A/B/C group."),
+            _id("ui_version", "User interface; empty where none is said."),
         ),
-        Column("dwell_time_ms", ColumnType.LONG, "Last minus first event time.", unit="ms"),
-        Column("scroll_event_count", ColumnType.LONG, "Scroll events.", unit="events"),
-        Column("event_count", ColumnType.LONG, "Events.", unit="events"),
-        Column("started_at", ColumnType.TIMESTAMP, "First event time."),
-        Column("ended_at", ColumnType.TIMESTAMP, "Last event time."),
-        Column(
-            "is_closed",
-            ColumnType.BOOLEAN,
-            "The watermark has passed an `exit` or `complete`, or 30 min without an event.",
+        windows=EXPERIMENT,
+        feed=FEEDS["experiments"],
+    ),
+    FeatureView(
+        name="commerce_session_features",
+        version=1,
+        topic="user-events",
+        owner="recommendations",
+        doc="What happened in one visit of the shop: the latest one of its session.",
+        entity=(_id("session_id", "The session that the shop names."),),
+        sessions=COMMERCE_SESSION,
+        redis_key="commerce_session:{session_id}",
+        messages=Messages(
+            topic="session-metrics", columns=tuple(c.name for c in COMMERCE_SESSION.columns)
         ),
     ),
-    redis_key="webtoon_session:{session_id}:{episode_id}",
-    ttl_seconds=2 * 3600,
+    FeatureView(
+        name="derived_session_features",
+        version=1,
+        topic="user-events",
+        owner="recommendations",
+        doc="A shopper's events without a gap of more than ten minutes.",
+        entity=(
+            _id("user_id", "The shopper."),
+            Column("session_start", ColumnType.TIMESTAMP, "First event time.", nullable=False),
+        ),
+        sessions=DERIVED_SESSION,
+        feed=FEEDS["shoppers"],
+        redis_key="session_features:{user_id}:{session_start_epoch_ms}",
+        ttl_seconds=3600,
+    ),
+    FeatureView(
+        name="commerce_user_features",
+        version=1,
+        topic="user-events",
+        owner="recommendations",
+        doc="What one shopper did in the last minutes, hours and days.",
+        entity=(_id("user_id", "The shopper."),),
+        windows=COMMERCE_USER,
+        feed=FEEDS["shoppers"],
+        source=shopping,
+        also={"derived_session_features": sessions_of_users},
+        redis_key="user_features:{user_id}",
+        redis_lists={"recent_product_ids": "user_recent_products:{user_id}"},
+    ),
+    FeatureView(
+        name="product_features",
+        version=1,
+        topic="user-events",
+        owner="recommendations",
+        doc="How a product does lately, among all shoppers.",
+        entity=(_id("product_id", "The product."),),
+        windows=COMMERCE_PRODUCT,
+        feed=FEEDS["products"],
+        redis_key="product:{product_id}",
+        messages=Messages(topic="product-popularity", columns=("view_count_5m",)),
+    ),
+    FeatureView(
+        name="commerce_experiment_features",
+        version=1,
+        topic="user-events",
+        owner="recommendations",
+        doc="What the sessions of a test group come to.",
+        entity=(_id("experiment_group", "A/B/C group."),),
+        windows=COMMERCE_EXPERIMENT,
+        feed=FEEDS["groups"],
+    ),
 )
-
-COMMERCE_USER_FEATURES = FeatureView(
-    name="commerce_user_features",
-    version=1,
-    topic="user-events",
-    owner="recommendations",
-    doc="What one shopper did in the last minutes, hours and days.",
-    entity=(Column("user_id", ColumnType.STRING, "The shopper.", nullable=False),),
-    features=COMMERCE_USER.columns,
-    windows=COMMERCE_USER,
-    source=shopping,
-    redis_key="user_features:{user_id}",
-    redis_lists={"recent_product_ids": "user_recent_products:{user_id}"},
-    ttl_seconds=2 * 3600,
-)
-
-PRODUCT_FEATURES = FeatureView(
-    name="product_features",
-    version=1,
-    topic="user-events",
-    owner="recommendations",
-    doc="How a product does lately, among all shoppers.",
-    entity=(Column("product_id", ColumnType.STRING, "The product.", nullable=False),),
-    features=COMMERCE_PRODUCT.columns,
-    windows=COMMERCE_PRODUCT,
-    source=of_products,
-    redis_key="product:{product_id}",
-    messages=Messages(topic="product-popularity", columns=("view_count_5m",)),
-    ttl_seconds=2 * 3600,
-)
-
-# The first view of a topic says what its events are sorted by.
-VIEWS: Mapping[str, FeatureView] = MappingProxyType(
-    {view.name: view for view in (SESSION_FEATURES, COMMERCE_USER_FEATURES, PRODUCT_FEATURES)}
-)
+VIEWS: Mapping[str, FeatureView] = MappingProxyType({view.name: view for view in DECLARED})
 
 
 def view_named(name: str) -> FeatureView:

@@ -21,6 +21,7 @@ from functools import cached_property
 import polars as pl
 
 from features.columns import Column, ColumnType
+from features.session_set import LIFETIME_US, SIGN
 from features.windows import (
     COARSE_US,
     FINE_US,
@@ -75,8 +76,9 @@ PARTS = {
 class WindowSet:
     """The windowed features of one entity, compiled from their declarations.
 
-    Input rows have the entity's columns, `event_at` (microseconds) and `event_id`; rows without an
-    entity count nowhere. They must be free of copies.
+    Input rows have the entity's columns, `event_at` (microseconds) and `event_id`, and where an
+    aggregation is `signed` also `sign`; rows without an entity count nowhere. They must be free of
+    copies.
     """
 
     def __init__(
@@ -92,6 +94,9 @@ class WindowSet:
         self.rates = tuple(rates)
         self.latest = tuple(latest)
         self.scores = tuple(scores)
+        for grid in self.grids:
+            if grid.aggregation.signed and grid.aggregation.kind in (Kind.MIN, Kind.MAX):
+                raise ValueError(f"{grid.name}: no minimum or maximum of what may be taken back.")
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -124,10 +129,7 @@ class WindowSet:
         numbers = pl.concat([one.numbers for one in parts], how="diagonal")
         values = pl.concat([one.values for one in parts])
         by = (*self.entity, *PLACE)
-        return Tiles(
-            numbers.group_by(by).agg(self._combined()),
-            _counted(values.sort(LAST), (*by, "partial", "value")),
-        )
+        return Tiles(numbers.group_by(by).agg(self._combined()), self._merged(values))
 
     def finish(self, tiles: Tiles, at: pl.DataFrame) -> pl.DataFrame:
         """The features of every entity in `at` (entity, `t`): entity, then `columns`."""
@@ -154,7 +156,7 @@ class WindowSet:
             covered = pl.col("tile") > watermark_us - width_us
             is_kept = is_kept | ((pl.col("tile_us") == tile_us) & covered)
         newest = [
-            _ranked(tiles.values, code).group_by(self.entity, maintain_order=True).head(most)
+            self._newest_of(_ranked(tiles.values, code), most, watermark_us)
             for code, most in self._kept.items()
         ]
         values = [tiles.values.filter(is_kept), *newest]
@@ -210,6 +212,33 @@ class WindowSet:
             kept[code] = max(kept.get(code, 1), one.most or 1)
         return kept
 
+    @cached_property
+    def _signed(self) -> list[int]:
+        """The codes of values that may be taken back."""
+        listed = [*self._listed, *(one.aggregation for one in self.latest)]
+        return [one.code for one in listed if one.signed]
+
+    def _merged(self, values: pl.DataFrame) -> pl.DataFrame:
+        by = (*self.entity, *PLACE, "partial", "value")
+        if not self._signed:
+            return _counted(values.sort(LAST), by)
+        is_signed = pl.col("partial").is_in(self._signed)
+        # Each stays a row of its own: the last of them may be taken back, and another is then last.
+        signed = values.filter(is_signed).group_by(*by, *LAST).agg(pl.col("count").sum())
+        left = signed.filter(pl.col("count") != 0).select(values.columns)
+        return pl.concat([_counted(values.filter(~is_signed).sort(LAST), by), left])
+
+    def _newest_of(self, ranked: pl.DataFrame, most: int, watermark_us: int) -> pl.DataFrame:
+        """The newest distinct values of each entity, and whatever may still be taken back."""
+        is_open = pl.col("partial").is_in(self._signed) & (
+            pl.col("last_at") + LIFETIME_US >= watermark_us
+        )
+        settled = ranked.filter(~is_open).unique(
+            [*self.entity, "value"], keep="first", maintain_order=True
+        )
+        newest = settled.group_by(self.entity, maintain_order=True).head(most)
+        return pl.concat([ranked.filter(is_open), newest.select(ranked.columns)])
+
     def _combined(self) -> list[pl.Expr]:
         return [
             getattr(pl.col(name), OPERATIONS[part])() for name, (part, _) in self._parts.items()
@@ -221,11 +250,11 @@ class WindowSet:
             *PLACE,
             partial=pl.lit(one.code, pl.Int64),
             value=pl.col(str(one.of)).cast(pl.String),
-            count=pl.lit(1, pl.Int64),
+            count=_sign(one),
             last_at="event_at",
             last_id="event_id",
         )
-        return _counted(rows.sort(LAST), (*self.entity, *PLACE, "partial", "value"))
+        return self._merged(rows)
 
     def _no_values(self) -> pl.DataFrame:
         return pl.DataFrame(schema={**dict.fromkeys(self.entity, pl.String), **VALUES})
@@ -284,17 +313,33 @@ def _placed(rows: pl.DataFrame, tile_us: int) -> pl.DataFrame:
 
 def _partial(part: str, one: Aggregation) -> pl.Expr:
     if part == "count":
-        return one.rows().sum().cast(pl.Int64)
-    column = pl.col(str(one.of)).filter(one.rows()).cast(pl.Float64)
+        counted = pl.col(SIGN).filter(one.rows()) if one.signed else one.rows()
+        return counted.sum().cast(pl.Int64)
+    column = pl.col(str(one.of)).cast(pl.Float64)
+    column = (column * pl.col(SIGN) if one.signed else column).filter(one.rows())
     partial: pl.Expr = getattr(column, part)()
     return partial
 
 
+def _sign(one: Aggregation) -> pl.Expr:
+    return pl.col(SIGN) if one.signed else pl.lit(1, pl.Int64)
+
+
 def _finished(one: Aggregation) -> pl.Expr:
+    if one.kind is Kind.COUNT:
+        return pl.col(one.named("count"))
+    if one.kind is Kind.SUM:
+        return _sum(one)
     if one.kind is Kind.MEAN:
         count = pl.col(one.named("count"))
-        return pl.when(count > 0).then(pl.col(one.named("sum")) / count)
+        return pl.when(count > 0).then(_sum(one) / count)
     return pl.col(one.named(one.kind.value))
+
+
+def _sum(one: Aggregation) -> pl.Expr:
+    total = pl.col(one.named("sum"))
+    # What was added and taken back may leave a rest of 1e-16 where nothing should be.
+    return total.round(12) if one.signed else total
 
 
 def _counted(values: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
@@ -312,7 +357,8 @@ def _ranked(values: pl.DataFrame, code: int) -> pl.DataFrame:
 def _newest(values: pl.DataFrame, one: Latest) -> pl.DataFrame:
     found = _ranked(values, one.aggregation.code).group_by(INDEX, maintain_order=True)
     if one.most is not None:
-        return found.agg(pl.col("value").head(one.most).reverse().alias(one.name))
+        distinct = pl.col("value").unique(maintain_order=True)
+        return found.agg(distinct.head(one.most).reverse().alias(one.name))
     value = pl.col("value").first().cast(LATEST_AS[one.type])
     return found.agg(value.alias(one.name))
 

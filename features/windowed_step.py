@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from features.session_set import SIGN
 from features.window_set import Tiles, WindowSet
 
-__all__ = ["DUE", "Step", "WindowedState", "empty", "step"]
+__all__ = ["DUE", "IS_EVENT", "Step", "WindowedState", "empty", "step"]
 
 LAST_AT = "last_at"
 DUE = "due"
+# Optional, of rows: false for what only follows from events and time, like a pattern's end.
+IS_EVENT = "is_event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ class Step:
 
 def empty(view: WindowSet, events: pl.DataFrame) -> WindowedState:
     """Nothing is known; `events` shows the types of the entity's columns."""
-    return WindowedState(view.start(events.clear()), _entities(view, events.clear()))
+    nothing = events.clear()
+    return WindowedState(view.start(nothing), _entities(view, nothing).drop("by_event"))
 
 
 def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_us: int) -> Step:
@@ -51,14 +55,14 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
     Only what is touched or due is computed: what the others show has not changed.
     """
     new = _entities(view, events)
-    known = pl.concat([state.entities, new]).group_by(view.entity)
-    touched = new.select(*view.entity, by_event=pl.lit(value=True))
-    entities = (
-        known.agg(pl.col(LAST_AT).max(), pl.col(DUE).min())
-        .join(touched, on=view.entity, how="left")
-        .with_columns(pl.col("by_event").fill_null(value=False))
+    known = pl.concat([state.entities, new.drop("by_event")]).group_by(view.entity)
+    entities = known.agg(pl.col(LAST_AT).max(), pl.col(DUE).min()).join(
+        new.select(*view.entity, "by_event"), on=view.entity, how="left"
     )
-    is_changed = pl.col("by_event") | (pl.col(DUE) <= watermark_us).fill_null(value=False)
+    # Of an entity that no event is known of nothing can be said, or taken back.
+    entities = entities.filter(pl.col(LAST_AT).is_not_null())
+    is_touched = pl.col("by_event").is_not_null()
+    is_changed = is_touched | (pl.col(DUE) <= watermark_us).fill_null(value=False)
     changed = entities.filter(is_changed)
     resting = entities.filter(~is_changed).drop("by_event")
 
@@ -66,7 +70,10 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
     mine = _of(tiles, changed, view)
     at = changed.select(*view.entity, t=pl.max_horizontal(LAST_AT, pl.lit(watermark_us)))
     rows = view.finish(mine, at).join(
-        changed.select(*view.entity, event_at=LAST_AT, by_event="by_event"), on=view.entity
+        changed.select(
+            *view.entity, event_at=LAST_AT, by_event=pl.col("by_event").fill_null(value=False)
+        ),
+        on=view.entity,
     )
     kept = view.evict(mine, watermark_us)
     due = view.due(kept, at).filter(pl.col(DUE).is_not_null())
@@ -81,9 +88,16 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
 
 
 def _entities(view: WindowSet, events: pl.DataFrame) -> pl.DataFrame:
+    """The entities of new rows, when their last event was, and whether there is one."""
     known = events.filter(pl.all_horizontal(pl.col(view.entity).is_not_null()))
-    last = known.group_by(view.entity).agg(pl.col("event_at").max().alias(LAST_AT))
-    return last.with_columns(pl.lit(None, pl.Int64).alias(DUE))
+    is_event = pl.col(IS_EVENT) if IS_EVENT in events.columns else pl.lit(value=True)
+    is_there = pl.col(SIGN) > 0 if SIGN in events.columns else pl.lit(value=True)
+    seen = known.with_columns(seen_at=pl.when(is_event & is_there).then("event_at"))
+    return seen.group_by(view.entity).agg(
+        pl.col("seen_at").max().alias(LAST_AT),
+        pl.lit(None, pl.Int64).alias(DUE),
+        by_event=is_event.any(),
+    )
 
 
 def _of(tiles: Tiles, entities: pl.DataFrame, view: WindowSet) -> Tiles:

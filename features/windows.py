@@ -70,11 +70,15 @@ class Kind(Enum):
 class Aggregation:
     """Over the values of column `of`, nulls left out, of the rows in which every column of `where`
     holds one of its values. A count without `of` counts rows.
+
+    Of `signed` rows some take others back: a row with `sign` -1 undoes the same row with +1. A
+    minimum or a maximum of such rows cannot be kept.
     """
 
     kind: Kind
     of: str | None = None
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    signed: bool = False
 
     def rows(self) -> pl.Expr:
         """Which rows count."""
@@ -86,7 +90,7 @@ class Aggregation:
     def named(self, part: str) -> str:
         """The partial's name: the same for every aggregation that needs the same one."""
         tests = ",".join(f"{name}={'|'.join(values)}" for name, values in self.where.items())
-        return f"{part}({self.of or '*'}; {tests})"
+        return f"{part}({self.of or '*'}; {tests}{'; signed' if self.signed else ''})"
 
     @property
     def code(self) -> int:
@@ -164,12 +168,13 @@ class Latest:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     most: int | None = None
     type: ColumnType = ColumnType.STRING
+    signed: bool = False
     doc: str
 
     @property
     def aggregation(self) -> Aggregation:
         """Which values are kept."""
-        return Aggregation(kind=Kind.DISTINCT, of=self.of, where=self.where)
+        return Aggregation(kind=Kind.DISTINCT, of=self.of, where=self.where, signed=self.signed)
 
     @property
     def column(self) -> Column:

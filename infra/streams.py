@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import psycopg
+from psycopg import sql
 from pyspark.sql import SparkSession
 
-from features.dimensions import EPISODES, PRODUCTS, GenreOf, genre_lookup
+from features.dimensions import EPISODES, PRODUCTS, Dimensions
 from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
 from infra.jars import spark_jars
@@ -91,8 +92,7 @@ def run_jobs(
 
     Each job has stores of its own: their epochs run at the same time.
     """
-    genre_of = load_genres(endpoints.postgres)
-    categories = load_categories(endpoints.postgres)
+    dimensions = load_dimensions(endpoints.postgres)
     most = settings.max_offsets_per_trigger
     process = drain if available_now else run_until
     running = []
@@ -104,7 +104,6 @@ def run_jobs(
                 store=stores.epochs,
                 sinks=stores.sinks,
                 end_offsets=end_offsets(endpoints.kafka),
-                genre_of=genre_of,
                 max_offsets=most,
                 is_replay=available_now,
             )
@@ -116,22 +115,24 @@ def run_jobs(
                 run_epoch=runner,
                 checkpoint=f"{settings.checkpoint_root}/{job.name}",
                 buckets=settings.buckets,
-                categories=categories,
+                dimensions=dimensions,
             )
             running.append(Running(plan, runner))
         process(stop, running, waker(endpoints.kafka))
     return [one.runner for one in running]
 
 
-def load_genres(url: str) -> GenreOf:
-    """The genre of every known episode, as of now."""
+def load_dimensions(url: str) -> Dimensions:
+    """What is known of episodes and products, as of now."""
     with psycopg.connect(pipeline_conninfo(url)) as connection:
-        rows = connection.execute("SELECT episode_id, genre FROM dim.episodes").fetchall()
-    return genre_lookup(pl.DataFrame(rows, schema=EPISODES, orient="row"))
+        episodes = connection.execute(_select("episodes", EPISODES)).fetchall()
+        products = connection.execute(_select("products", PRODUCTS)).fetchall()
+    return Dimensions(
+        pl.DataFrame(episodes, schema=EPISODES, orient="row"),
+        pl.DataFrame(products, schema=PRODUCTS, orient="row"),
+    )
 
 
-def load_categories(url: str) -> pl.DataFrame:
-    """The category of every known product, as of now."""
-    with psycopg.connect(pipeline_conninfo(url)) as connection:
-        rows = connection.execute("SELECT product_id, category FROM dim.products").fetchall()
-    return pl.DataFrame(rows, schema=PRODUCTS, orient="row")
+def _select(table: str, columns: Iterable[str]) -> sql.Composed:
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    return sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier("dim", table))

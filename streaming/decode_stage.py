@@ -12,15 +12,12 @@ import pyarrow as pa
 from features.contracts import CONTRACTS
 from features.decoding import Decoder
 from features.timestamps import BadTimestamp, parse_timestamp
-from features.views import VIEWS, FeatureView
-from streaming.packing import bucket_labels, bucket_of, to_blob
+from streaming.outcome import WAKE, Packed
+from streaming.packing import bucket_labels, sorted_by, to_blob
 from streaming.ports import DEAD
 from streaming.task import watermark_of_task
 
-__all__ = ["FEED", "READ", "decode_stage"]
-
-# The kind of rows for a view of another key than the events have.
-FEED = "feed:"
+__all__ = ["READ", "decode_stage"]
 
 READ = {
     "partition": pl.String,
@@ -31,16 +28,10 @@ READ = {
 # What a bucket passes on untouched: its place does not matter.
 PASSED = 0
 EPOCH_MS = r"^[1-9]\d{11,12}$"
-Packed = tuple[int, str, bytes]
 
 
 def decode_stage(
-    key_of: Mapping[str, str],
-    feeds: Mapping[str, Sequence[str]],
-    *,
-    buckets: int,
-    lifetime_us: int,
-    categories: pl.DataFrame,
+    key_of: Mapping[str, str], *, buckets: int, lifetime_us: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """The function for `mapInArrow`: record batches of Kafka records to packed rows.
 
@@ -60,12 +51,10 @@ def decode_stage(
                 if topic in key_of:
                     decoded = _decode(str(topic), part, at_risk_before)
                     read.setdefault(str(topic), []).append(decoded)
-        packed = [(bucket, "wake", b"") for bucket in range(buckets)] if awake else []
+        packed = [(bucket, WAKE, b"") for bucket in range(buckets)] if awake else []
         for topic, parts in read.items():
             decoded = _joined(parts)
             packed += _in_buckets(topic, key_of[topic], buckets, decoded)
-            for name in feeds[topic]:
-                packed += _fed(VIEWS[name], buckets, decoded.events, categories)
         yield _rows(packed, bucket_labels(buckets))
 
     return decode
@@ -112,22 +101,8 @@ def _in_buckets(topic: str, key: str, buckets: int, decoded: _Decoded) -> Iterat
     if decoded.events.height:
         # An event without its key belongs to no entity; it is still archived once.
         keys = decoded.events.select(pl.coalesce(key, "event_id")).to_series()
-        yield from _sorted(topic, decoded.events, keys, buckets)
-
-
-def _fed(
-    view: FeatureView, buckets: int, events: pl.DataFrame, categories: pl.DataFrame
-) -> Iterator[Packed]:
-    if view.source is not None and events.height:
-        rows = view.source(events, categories)
-        yield from _sorted(f"{FEED}{view.name}", rows, rows[view.key[0]], buckets)
-
-
-def _sorted(kind: str, rows: pl.DataFrame, keys: pl.Series, buckets: int) -> Iterator[Packed]:
-    numbered = rows.with_columns(bucket=bucket_of(keys, buckets))
-    parts = numbered.partition_by("bucket", as_dict=True, include_key=False)
-    for (bucket,), part in parts.items():
-        yield int(str(bucket)), kind, to_blob(part)
+        for bucket, blob in sorted_by(decoded.events, keys, buckets):
+            yield bucket, topic, blob
 
 
 def _received_at(records: pl.DataFrame) -> pl.Series:

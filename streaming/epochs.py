@@ -18,13 +18,12 @@ import polars as pl
 import structlog
 from pyspark.sql import DataFrame
 
-from features.columns import ColumnType
+from features.columns import polars_type
 from features.contracts import CONTRACTS
-from features.dimensions import GenreOf
 from features.timestamps import to_iso
 from features.views import VIEWS
+from streaming.event_stage import PLACE
 from streaming.jobs import Job
-from streaming.keyed import PLACE
 from streaming.packing import gather
 from streaming.ports import DEAD, Clock, Epoch, EpochStore, Output, Sink, Sinks
 from streaming.source import EndOffsets
@@ -33,6 +32,7 @@ from streaming.watermark import advance, when_idle
 
 __all__ = ["EpochRunner", "LostEpoch", "Totals"]
 
+UTC = pl.Datetime("us", "UTC")
 QUERY_ID = "sql.streaming.queryId"
 log = structlog.get_logger()
 
@@ -74,7 +74,6 @@ class EpochRunner:
         store: EpochStore,
         sinks: Sinks,
         end_offsets: EndOffsets,
-        genre_of: GenreOf,
         max_offsets: int,
         is_replay: bool,
         generation: int = 1,
@@ -83,7 +82,6 @@ class EpochRunner:
         self.store = store
         self.sinks = sinks
         self.end_offsets = end_offsets
-        self.genre_of = genre_of
         self.max_offsets = max_offsets
         self.is_replay = is_replay
         self.generation = generation
@@ -145,7 +143,16 @@ class EpochRunner:
         self._count(output)
         self.totals.stages.update(stages)
         took = time.perf_counter() - started
-        self._log(epoch, output, after, stages=stages, took=took, lag=lag, state=state)
+        self._log(
+            epoch,
+            output,
+            after,
+            stages=stages,
+            took=took,
+            lag=lag,
+            state=state,
+            late_for=_refused(frames.get("refused")),
+        )
 
     def _follow(self, epoch: Epoch, output: Output) -> dict[str, float]:
         """The other stores write side by side: each can repeat an epoch without the others."""
@@ -179,7 +186,8 @@ class EpochRunner:
 
     def _output(self, frames: Mapping[str, pl.DataFrame], rows_in: int) -> Output:
         stats = frames.get("stats")
-        rows = {name: self._rows(name, frames.get(f"rows:{name}")) for name in self.job.views}
+        rows = {name: _rows(name, frames.get(f"rows:{name}")) for name in self.job.views}
+        gone = {name: _gone(name, frames.get(f"gone:{name}")) for name in self.job.views}
         events = {
             topic: _archived(topic, frames[f"events:{topic}"], frames.get(f"dropped:{topic}"))
             for topic in self.job.topics
@@ -191,17 +199,8 @@ class EpochRunner:
             dead=frames.get("dead", pl.DataFrame(schema=DEAD)),
             rows_in=rows_in,
             duplicates=0 if stats is None else int(stats["duplicates"].sum()),
+            gone={name: frame for name, frame in gone.items() if frame is not None},
         )
-
-    def _rows(self, view: str, rows: pl.DataFrame | None) -> pl.DataFrame | None:
-        if rows is None:
-            return None
-        columns = VIEWS[view].columns
-        if "genre" in (column.name for column in columns):
-            rows = self.genre_of(rows)
-        times = [column.name for column in columns if column.type is ColumnType.TIMESTAMP]
-        rows = _with_times(rows, *times, "event_at")
-        return rows.select(*(column.name for column in columns), "event_at", "by_event")
 
     def _note(
         self, frames: Mapping[str, pl.DataFrame], output: Output, *, is_drained: bool
@@ -233,6 +232,7 @@ class EpochRunner:
         took: float,
         lag: int,
         state: Mapping[str, int | None],
+        late_for: Mapping[str, int],
     ) -> None:
         log.info(
             "epoch",
@@ -242,7 +242,8 @@ class EpochRunner:
             accepted=_height(output.events),
             duplicates=output.duplicates,
             rejected=dict(output.dead["reason_code"].value_counts().rows()),
-            rows_out=_height(output.rows),
+            late_for=late_for,
+            rows_out=_height(output.rows) + _height(output.gone),
             seconds=round(took, 3),
             stages={name: round(seconds, 3) for name, seconds in stages.items()},
             watermark=None if clock.watermark_us is None else to_iso(clock.watermark_us),
@@ -253,6 +254,27 @@ class EpochRunner:
 
 def _height(frames: Mapping[str, pl.DataFrame]) -> int:
     return sum(frame.height for frame in frames.values())
+
+
+def _rows(view: str, rows: pl.DataFrame | None) -> pl.DataFrame | None:
+    if rows is None:
+        return None
+    columns = [pl.col(column.name).cast(polars_type(column)) for column in VIEWS[view].columns]
+    return rows.select(*columns, pl.col("event_at").cast(UTC), "by_event")
+
+
+def _gone(view: str, entities: pl.DataFrame | None) -> pl.DataFrame | None:
+    if entities is None:
+        return None
+    key = [pl.col(column.name).cast(polars_type(column)) for column in VIEWS[view].entity]
+    return entities.select(*key, pl.col("event_at").cast(UTC))
+
+
+def _refused(frame: pl.DataFrame | None) -> dict[str, int]:
+    """How many events came too late for a view, but not for others."""
+    if frame is None:
+        return {}
+    return dict(frame.group_by("view").agg(pl.col("events").sum()).sort("view").rows())
 
 
 def _read(frame: pl.DataFrame | None) -> Clock:
@@ -291,12 +313,8 @@ def _archived(topic: str, events: pl.DataFrame, dropped: pl.DataFrame | None) ->
     if dropped is not None:
         events = events.join(dropped, on=PLACE, how="anti", maintain_order="left")
     version = pl.lit(CONTRACTS[topic].version, pl.Int32)
-    times = _with_times(events.drop("raw"), "event_at", "received_at")
-    return times.with_columns(contract_version=version)
-
-
-def _with_times(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    return frame.with_columns(pl.col(columns).cast(pl.Datetime("us", "UTC")))
+    times = pl.col("event_at", "received_at").cast(UTC)
+    return events.drop("raw").with_columns(times, contract_version=version)
 
 
 def _now_us() -> int:

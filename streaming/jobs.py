@@ -5,25 +5,27 @@ A topic without a view is still validated, de-duplicated and archived: that need
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from features.contracts import CONTRACTS
 from features.contracts.sources import SOURCES
 from features.errors import UnknownName
+from features.feeds import Feed
 from features.topics import TICKS
-from features.views import VIEWS
+from features.views import VIEWS, FeatureView
 
 __all__ = ["JOBS", "Job", "job_named"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """`key_of`: topic -> the field its events are bucketed by."""
+    """`key_of`: topic -> the field its events are bucketed by; `views`: what it keeps."""
 
     name: str
     key_of: Mapping[str, str]
+    views: tuple[str, ...]
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -41,24 +43,35 @@ class Job:
         return "0 seconds" if self.views else "5 seconds"
 
     @property
-    def views(self) -> tuple[str, ...]:
-        """The feature views that this job keeps."""
-        return tuple(view.name for view in VIEWS.values() if view.topic in self.key_of)
+    def views_of_events(self) -> tuple[FeatureView, ...]:
+        """The views that see the events themselves, in the buckets that these come in."""
+        return tuple(VIEWS[name] for name in self.views if VIEWS[name].feed is None)
 
     @property
-    def feeds(self) -> Mapping[str, tuple[str, ...]]:
-        """Topic -> its views by another key: each gets rows of its own, bucketed by that key."""
-        views = [VIEWS[name] for name in self.views]
-        return {
-            topic: tuple(v.name for v in views if v.topic == topic and v.key[0] != key)
-            for topic, key in self.key_of.items()
-        }
+    def views_of_feeds(self) -> tuple[FeatureView, ...]:
+        """The views of other keys."""
+        return tuple(VIEWS[name] for name in self.views if VIEWS[name].feed is not None)
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """What those are made of, each once."""
+        used = {view.feed.name: view.feed for view in self.views_of_feeds if view.feed}
+        return tuple(used.values())
+
+    def only(self, views: Iterable[str]) -> Job:
+        """The same job with fewer views."""
+        return replace(self, views=tuple(views))
 
 
 def _job(name: str, *topics: str) -> Job:
-    # Without a view only copies matter, and those share their id.
-    keys = {view.topic: view.key[0] for view in reversed([*VIEWS.values()])}
-    return Job(name=name, key_of={topic: keys.get(topic, "event_id") for topic in topics})
+    views = [view for view in VIEWS.values() if view.topic in topics]
+    keys = {view.topic: view.key[0] for view in views if view.feed is None}
+    return Job(
+        name=name,
+        # Without a view only copies matter, and those share their id.
+        key_of={topic: keys.get(topic, "event_id") for topic in topics},
+        views=tuple(view.name for view in views),
+    )
 
 
 JOBS: Mapping[str, Job] = MappingProxyType(

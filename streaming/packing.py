@@ -7,7 +7,7 @@ bucket, so that Spark moves and converts a handful of rows for tens of thousands
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from zlib import crc32
@@ -15,7 +15,16 @@ from zlib import crc32
 import polars as pl
 import pyarrow as pa
 
-__all__ = ["PACKED", "bucket_labels", "bucket_of", "from_blob", "gather", "to_blob"]
+__all__ = [
+    "PACKED",
+    "bucket_labels",
+    "bucket_of",
+    "concat",
+    "from_blob",
+    "gather",
+    "sorted_by",
+    "to_blob",
+]
 
 PACKED = "bucket int, kind string, blob binary"
 SEED = 42
@@ -38,6 +47,16 @@ def bucket_of(keys: pl.Series, buckets: int) -> pl.Series:
     """The bucket of each key. CRC-32, because it is the same in every process and version."""
     of = {key: crc32(key.encode()) % buckets for key in keys.unique().to_list()}
     return keys.replace_strict(of, return_dtype=pl.Int32)
+
+
+def sorted_by(rows: pl.DataFrame, keys: pl.Series, buckets: int) -> Iterator[tuple[int, bytes]]:
+    """The rows of each bucket, packed; `keys` are theirs. Rows without a key go nowhere."""
+    if keys.null_count():
+        rows, keys = rows.filter(keys.is_not_null()), keys.drop_nulls()
+    numbered = rows.with_columns(bucket=bucket_of(keys, buckets))
+    parts = numbered.partition_by("bucket", as_dict=True, include_key=False)
+    for (bucket,), part in parts.items():
+        yield int(str(bucket)), to_blob(part)
 
 
 @cache

@@ -1,39 +1,41 @@
-"""The plan of a job: Kafka -> decode -> shuffle by bucket -> keyed state -> epochs."""
+"""The plan of a job: Kafka -> decode -> events by session -> feeds by entity -> epochs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import polars as pl
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
+from pyspark.sql.streaming.stateful_processor import StatefulProcessor
 
-from features.sessions import GAP_US
+from features.dimensions import Dimensions
+from features.session_set import LIFETIME_US
 from streaming.decode_stage import decode_stage
+from streaming.entity_stage import EntityStage
+from streaming.event_stage import EventStage
 from streaming.jobs import Job
-from streaming.keyed import OUTPUT, KeyedState
+from streaming.outcome import OUTPUT
 from streaming.packing import PACKED
 
 __all__ = ["Plan", "transform"]
 
-# No accepted event is behind the watermark by less than this and yet late.
-LIFETIME_US = GAP_US
 
-
-def transform(records: DataFrame, job: Job, buckets: int, categories: pl.DataFrame) -> DataFrame:
+def transform(records: DataFrame, job: Job, buckets: int, dimensions: Dimensions) -> DataFrame:
     """Kafka records to what they change, packed; the same for a stream and for a replay.
 
-    The keyed state is cut into `buckets`, fixed for the life of a checkpoint: they bound the
-    parallelism, and each costs a call in every epoch.
+    The keyed state of each stage is cut into `buckets`, fixed for the life of a checkpoint: they
+    bound the parallelism, and each costs a call in every epoch.
     """
-    stage = decode_stage(
-        job.key_of, job.feeds, buckets=buckets, lifetime_us=LIFETIME_US, categories=categories
-    )
-    packed = records.mapInArrow(stage, PACKED)
+    decode = decode_stage(job.key_of, buckets=buckets, lifetime_us=LIFETIME_US)
+    packed = _keyed(records.mapInArrow(decode, PACKED), EventStage(job, dimensions, buckets))
+    return _keyed(packed, EntityStage(job, dimensions)) if job.feeds else packed
+
+
+def _keyed(packed: DataFrame, stage: StatefulProcessor) -> DataFrame:
     return packed.groupBy("bucket").transformWithStateInPandas(
-        statefulProcessor=KeyedState(job, categories),
+        statefulProcessor=stage,
         outputStructType=OUTPUT,
         outputMode="Update",
         timeMode="None",
@@ -49,8 +51,8 @@ class Plan:
     run_epoch: Callable[[DataFrame, int], None]
     checkpoint: str
     buckets: int
-    # product_id, category: pinned when the query starts
-    categories: pl.DataFrame
+    # Pinned when the query starts.
+    dimensions: Dimensions
 
     def start(self) -> StreamingQuery:
         """Run until stopped."""
@@ -65,7 +67,7 @@ class Plan:
         context = self.records.sparkSession.sparkContext
         context.setLocalProperty("spark.scheduler.pool", self.job.name)
         return (
-            transform(self.records, self.job, self.buckets, self.categories)
+            transform(self.records, self.job, self.buckets, self.dimensions)
             .writeStream.queryName(self.job.name)
             .outputMode("update")
             .option("checkpointLocation", self.checkpoint)

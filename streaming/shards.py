@@ -15,7 +15,7 @@ from zlib import crc32
 
 import msgspec
 
-__all__ = ["ENTRIES", "MapState", "Shards"]
+__all__ = ["ENTRIES", "MapState", "Shards", "shard_of", "sources_of_split"]
 
 ENTRIES = 8
 Value = TypeVar("Value")
@@ -43,15 +43,15 @@ class Shards(Generic[Value]):
 
     def read(self, names: Iterable[str]) -> dict[str, Value]:
         """The entries of those names that have one."""
-        found = ((name, self._shard(_number(name, self.count)).get(name)) for name in names)
+        found = ((name, self._shard(shard_of(name, self.count)).get(name)) for name in names)
         return {name: value for name, value in found if value is not None}
 
     def write(self, entries: Mapping[str, Value], gone: Iterable[str], size: int) -> None:
         """Put `entries`, drop `gone`, and store the shards that changed; `size` are there then."""
         for name, value in entries.items():
-            self._touch(_number(name, self.count))[name] = value
+            self._touch(shard_of(name, self.count))[name] = value
         for name in gone:
-            self._touch(_number(name, self.count)).pop(name, None)
+            self._touch(shard_of(name, self.count)).pop(name, None)
         while self.count * ENTRIES < size:
             self._split()
         for number in sorted(self._changed):
@@ -65,7 +65,7 @@ class Shards(Generic[Value]):
         new = self.count
         source = self._touch(new - _power(new))
         self.count += 1
-        moved = {name: one for name, one in source.items() if _number(name, self.count) == new}
+        moved = {name: one for name, one in source.items() if shard_of(name, self.count) == new}
         for name in moved:
             del source[name]
         self._loaded[new] = moved
@@ -82,12 +82,24 @@ class Shards(Generic[Value]):
         return self._loaded[number]
 
 
-def _number(name: str, count: int) -> int:
+def shard_of(name: str, count: int) -> int:
+    """Which of `count` shards holds `name`."""
     # The low bits are the same for a whole bucket of keys.
     hashed = crc32(name.encode()) >> 8
     power = _power(count)
     number = hashed % (2 * power)
     return number if number < count else number - power
+
+
+def sources_of_split(count: int, wanted: int) -> set[int]:
+    """Which of `count` shards give entries away when they become `wanted`."""
+    sources = set()
+    for new in range(count, wanted):
+        source = new
+        while source >= count:
+            source -= _power(source)
+        sources.add(source)
+    return sources
 
 
 def _power(count: int) -> int:

@@ -15,7 +15,6 @@ import msgspec
 import polars as pl
 from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle
 
-from features.views import FeatureView
 from features.window_set import PLACE, VALUES, Tiles, WindowSet
 from features.windowed_step import DUE, WindowedState, step
 from streaming.row_groups import GROUP, RowGroups
@@ -54,14 +53,14 @@ class Kept(msgspec.Struct, array_like=True):
 class WindowedKeeper:
     """The entities of one view in one bucket."""
 
-    def __init__(self, view: FeatureView, windows: WindowSet, handle: StatefulProcessorHandle):
+    def __init__(self, name: str, windows: WindowSet, handle: StatefulProcessorHandle) -> None:
         self._windows = windows
-        self._book = handle.getValueState(f"{view.name}_book", "blob binary")
+        self._book = handle.getValueState(f"{name}_book", "blob binary")
         self._agenda: MapState = handle.getMapState(
-            f"{view.name}_agenda", "slot long", "entities array<string>"
+            f"{name}_agenda", "slot long", "entities array<string>"
         )
         self._entities: MapState = handle.getMapState(
-            f"{view.name}_entities", "shard long", "blob binary"
+            f"{name}_entities", "shard long", "blob binary"
         )
         self._by_name = pl.concat_str(windows.entity, separator=SEPARATOR)
         self._values = RowGroups(VALUES)

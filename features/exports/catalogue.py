@@ -56,8 +56,10 @@ def _section(view: FeatureView) -> Iterator[str]:
     count = len(view.features)
     yield f"{view.doc} {count} features; version {view.version}; owner: {view.owner}.\n"
     yield f"Of topic `{view.topic}`, for each {_names(view.key)}. Online: `online.{view.name}`;"
-    keys = ", ".join(f"`{key}`" for key in (view.redis_key, *view.redis_lists.values()))
-    yield f"Redis {keys} for {view.ttl_seconds // 3600} h; log: `features/{view.name}`.\n"
+    if view.redis_key:
+        keys = _names((view.redis_key, *view.redis_lists.values()))
+        yield f"Redis {keys} for {view.ttl_seconds // 3600} h;"
+    yield f"log: `features/{view.name}`.\n"
     if view.messages:
         columns = _names(view.messages.columns)
         yield f"Each change of a row is a message on topic `{view.messages.topic}`: {columns}.\n"

@@ -18,13 +18,15 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from features.views import SESSION_FEATURES, FeatureView
+from features.views import FeatureView, view_named
 from infra.demo import stores
 from infra.demo.load import Run, sent_events, webtoon
 from infra.endpoints import Endpoints
 from streaming.jobs import JOBS
 
 __all__ = ["Difference", "Proof", "TopicCount", "compare_rows", "prove"]
+
+SESSION_FEATURES = view_named("session_features")
 
 SHOWN = 3
 

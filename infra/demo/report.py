@@ -18,7 +18,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from features.views import SESSION_FEATURES
+from features.views import view_named
 from infra.demo.latency import QUANTILES, latencies
 from infra.demo.load import Run
 from infra.demo.proof import Proof
@@ -26,6 +26,8 @@ from infra.endpoints import Endpoints
 from infra.online import read_online
 
 __all__ = ["Outcome", "Section", "document", "sections", "show"]
+
+SESSION_FEATURES = view_named("session_features")
 
 PLACES = {
     "PostgreSQL": "online.session_features",

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 
-from features.columns import polars_type
+from features.columns import polars_schema, polars_type
 from features.contract import Contract
 from features.contracts import CONTRACTS
 from features.views import VIEWS, FeatureView
@@ -59,7 +59,8 @@ class DeltaSink:
         """Append the epoch to every table that does not hold it yet."""
         for topic, events in output.events.items():
             self._append(self._archives[topic], epoch, _archived(epoch, events))
-        for view, rows in output.rows.items():
+        for view in self._logs.keys() & {*output.rows, *output.gone}:
+            rows = _changes(self._logs[view], output, view)
             self._append(self._logs[view], epoch, _logged(epoch, self._versions[view], rows))
 
     def close(self) -> None:
@@ -117,6 +118,20 @@ def _archived(epoch: Epoch, events: pl.DataFrame) -> pl.DataFrame:
         event_date=pl.col("event_at").dt.date(),
         ingested_at=pl.lit(epoch.committed_at_us).cast(UTC),
         epoch=pl.lit(epoch.number),
+    )
+
+
+def _changes(log: LakeTable, output: Output, view: str) -> pl.DataFrame:
+    """The rows that changed and those that are no more: of these only the entity is said."""
+    nothing = pl.DataFrame(schema=polars_schema(log.columns))
+    rows, gone = output.rows.get(view, nothing), output.gone.get(view, nothing)
+    return pl.concat(
+        [
+            nothing.clear(),
+            rows.with_columns(is_deleted=pl.lit(value=False)),
+            gone.with_columns(is_deleted=pl.lit(value=True)),
+        ],
+        how="diagonal",
     )
 
 

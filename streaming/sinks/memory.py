@@ -37,6 +37,13 @@ class _Rows:
                 if key not in rows or _version(rows[key]) < _version(row):
                     rows[key] = row
 
+    def delete(self, epoch: Epoch, gone: Mapping[str, pl.DataFrame]) -> None:
+        for name, frame in gone.items():
+            rows = self._rows.get(name, {})
+            for key in frame.select(self._views[name].key).iter_rows():
+                if key in rows and _version(rows[key]) < (epoch.generation, epoch.number):
+                    del rows[key]
+
     def frame(self, name: str) -> pl.DataFrame:
         schema = polars_schema(self._views[name].online_columns)
         return pl.DataFrame(list(self._rows.get(name, {}).values()), schema=schema)
@@ -95,6 +102,7 @@ class MemoryEpochStore:
         epochs = self._epochs.setdefault((epoch.job, epoch.checkpoint_id), {})
         if found := epochs.get(epoch.number):
             return found.epoch, self._repeated(found, output), found.clock
+        self._rows.delete(epoch, output.gone)
         self._rows.upsert(epoch, output.rows)
         for letter in output.dead.iter_rows(named=True):
             self._dead[letter["topic"], letter["partition"], letter["offset"]] = letter
@@ -165,6 +173,7 @@ class MemorySink:
         if epoch.number <= self._newest.get(epoch.checkpoint_id, -1):
             return
         self._newest[epoch.checkpoint_id] = epoch.number
+        self._rows.delete(epoch, output.gone)
         self._rows.upsert(epoch, output.rows)
         for topic, frame in output.events.items():
             self.events.setdefault(topic, []).extend(frame.iter_rows(named=True))

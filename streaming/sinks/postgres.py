@@ -84,6 +84,8 @@ class PostgresEpochStore:
         def write(connection: Connection) -> tuple[Epoch, Output, Clock]:
             if not _claim(connection, epoch, output, clock):
                 return self._read_back(connection, epoch, output)
+            for name, entities in output.gone.items():
+                _delete(connection, self._views[name], epoch, entities)
             for name, rows in output.rows.items():
                 _upsert(connection, self._views[name], epoch, rows)
             _put_dead_letters(connection, epoch, output.dead)
@@ -161,6 +163,15 @@ def _upsert(connection: Connection, view: FeatureView, epoch: Epoch, rows: pl.Da
             copy.write(statements.csv_of(view, rows))
         stamps = [_datetime(epoch.committed_at_us), view.version, epoch.generation, epoch.number]
         cursor.execute(statements.upsert(view), stamps)
+
+
+def _delete(
+    connection: Connection, view: FeatureView, epoch: Epoch, entities: pl.DataFrame
+) -> None:
+    version = (epoch.generation, epoch.number)
+    keys = entities.select(view.key).iter_rows()
+    with connection.cursor() as cursor:
+        cursor.executemany(statements.delete(view), ((*version, *key) for key in keys))
 
 
 def _put_dead_letters(connection: Connection, epoch: Epoch, dead: pl.DataFrame) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "copy_rows",
     "create_incoming",
     "csv_of",
+    "delete",
     "read_epoch",
     "row_columns",
     "upsert",
@@ -105,6 +106,14 @@ def upsert(view: FeatureView) -> sql.Composed:
         incoming=_incoming(view),
         key=key,
         changes=changes,
+    )
+
+
+def delete(view: FeatureView) -> sql.Composed:
+    """Delete an entity's row, unless a newer epoch wrote it; parameters: generation, epoch, key."""
+    return sql.SQL("DELETE FROM {} WHERE (generation, epoch) < (%s, %s) AND {}").format(
+        sql.Identifier("online", view.name),
+        sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(part)) for part in view.key),
     )
 
 

@@ -40,18 +40,24 @@ STAMPS = (
     Column("feature_version", ColumnType.INT, "Version of the declaration."),
 )
 
-# ARGV: generation, epoch, TTL in ms (0: only time passed), the names, then each row: its values,
-# then its lists. KEYS: the hashes of all rows, then for each list those of all rows.
-SCRIPT = """
-local generation, epoch, ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local names, version = cmsgpack.unpack(ARGV[4]), ARGV[1] .. ':' .. ARGV[2]
-local width, call, rows = #names, redis.call, #ARGV - 4
-local lists = #KEYS / rows - 1
+OLDER = """
+local generation, epoch = tonumber(ARGV[1]), tonumber(ARGV[2])
 local function is_older(stored)
   local g, e = string.match(stored, '^(%d+):(%d+)$')
   g, e = tonumber(g), tonumber(e)
   return g == nil or g < generation or (g == generation and e < epoch)
 end
+"""
+
+# ARGV: generation, epoch, TTL in ms (0: only time passed), the names, then each row: its values,
+# then its lists. KEYS: the hashes of all rows, then for each list those of all rows.
+SCRIPT = (
+    OLDER
+    + """
+local ttl = tonumber(ARGV[3])
+local names, version = cmsgpack.unpack(ARGV[4]), ARGV[1] .. ':' .. ARGV[2]
+local width, call, rows = #names, redis.call, #ARGV - 4
+local lists = #KEYS / rows - 1
 local fields = {'_version', version}
 for row = 1, rows do
   local key = KEYS[row]
@@ -85,6 +91,18 @@ for row = 1, rows do
   end
 end
 """
+)
+
+# ARGV: generation, epoch. KEYS: the hashes of entities that are no more.
+DELETE = (
+    OLDER
+    + """
+for row = 1, #KEYS do
+  local stored = redis.call('HGET', KEYS[row], '_version')
+  if stored and is_older(stored) then redis.call('DEL', KEYS[row]) end
+end
+"""
+)
 
 
 class RedisSink:
@@ -103,9 +121,16 @@ class RedisSink:
         )
         self._encode = msgspec.msgpack.Encoder().encode
         self._script = self._client.register_script(SCRIPT)
+        self._delete = self._client.register_script(DELETE)
 
     def write(self, epoch: Epoch, output: Output) -> None:
-        """Write every changed row of every view that has a Redis key."""
+        """Write every changed row of every view that has a Redis key, and drop what is gone."""
+        for name, entities in output.gone.items():
+            if template := self._views[name].redis_key:
+                keys = entities.select(key_of(template)).to_series().to_list()
+                for at in range(0, len(keys), ROWS_PER_CALL):
+                    chunk = keys[at : at + ROWS_PER_CALL]
+                    self._delete(keys=chunk, args=[epoch.generation, epoch.number])
         for name, rows in output.rows.items():
             view = self._views[name]
             if not view.redis_key:

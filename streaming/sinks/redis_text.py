@@ -14,6 +14,7 @@ from features.columns import Column, ColumnType
 
 __all__ = ["key_of", "text_of"]
 
+EPOCH_MS = "_epoch_ms"
 NESTED = (ColumnType.STRING_LIST, ColumnType.STRING_MAP, ColumnType.RECORDS)
 
 
@@ -23,13 +24,22 @@ def text_of(column: Column) -> pl.Expr:
 
 
 def key_of(template: str) -> pl.Expr:
-    """The Redis key of each row, of a template over its columns; ids stand in it as they are."""
+    """The Redis key of each row, of a template over its columns; ids stand in it as they are.
+
+    A time is spelled by a name with `_epoch_ms` behind it.
+    """
     parts = []
     for literal, name, _, _ in Formatter().parse(template):
         parts.append(pl.lit(literal))
         if name is not None:
-            parts.append(pl.col(name).cast(pl.String))
+            parts.append(_key_part(name))
     return pl.concat_str(parts)
+
+
+def _key_part(name: str) -> pl.Expr:
+    if name.endswith(EPOCH_MS):
+        return pl.col(name.removesuffix(EPOCH_MS)).dt.timestamp("ms").cast(pl.String)
+    return pl.col(name).cast(pl.String)
 
 
 def _text(column: Column) -> pl.Expr:

@@ -42,7 +42,7 @@ from features.columns import polars_schema, stored_columns
 from features.contracts import contract_named
 from features.decoding import event_schema
 from features.tables import online_table
-from features.views import SESSION_FEATURES
+from features.views import view_named
 from infra.database import PIPELINE, pipeline_conninfo
 from infra.endpoints import Endpoints
 from streaming.ports import DEAD, Clock, EpochStore, Output
@@ -315,7 +315,7 @@ def test_the_pipeline_role_is_enough(suite_table: str) -> None:
     rows = pl.DataFrame(
         [{"session_id": "s", "episode_id": "e", "event_at": START, "by_event": True}],
         schema={
-            **polars_schema(SESSION_FEATURES.columns),
+            **polars_schema(view_named("session_features").columns),
             "event_at": pl.Datetime("us", "UTC"),
             "by_event": pl.Boolean(),
         },

@@ -10,10 +10,8 @@ import json
 import os
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +19,11 @@ import polars as pl
 import psycopg
 import pytest
 import redis
+from comparing import differences, known, online, plain
 from deltalake import DeltaTable
-from oracle.windows import product_rows, shopping_rows, windowed
-from psycopg.rows import dict_row
+from oracle.views import Log, expected
 from stacks import consume
 
-from features.commerce_product import COMMERCE_PRODUCT
 from features.commerce_user import COMMERCE_USER
 from features.contracts import CONTRACTS
 from features.decoding import Decoder
@@ -34,6 +31,7 @@ from infra.endpoints import Endpoints
 from producer.sent import Sent
 from producer.simulate import Simulation, simulate
 from producer.sinks.kafka import KafkaSink
+from streaming.jobs import JOBS
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 TOPIC = "user-events"
@@ -111,66 +109,34 @@ def accepted(sent: list[Sent]) -> dict[str, Row]:
     return {row["event_id"]: row for row in rows}
 
 
-def expected(run: Run) -> dict[str, Row]:
-    """Every shopper's features as of the later of the last event and the final watermark."""
-    known = categories(run.stack)
-    watermark = max(event["event_at"] for event in run.events.values()) - DELAY
-    log: dict[str, list[Row]] = defaultdict(list)
-    for event in run.events.values():
-        if event["user_id"] is not None:
-            log[event["user_id"]].append(event)
-    return {
-        user: windowed(
-            COMMERCE_USER,
-            shopping_rows(events, known),
-            max(watermark, *(event["event_at"] for event in events)),
-        )
-        for user, events in log.items()
-    }
+def log_of(run: Run) -> Log:
+    events = list(run.events.values())
+    watermark = max(event["event_at"] for event in events) - DELAY
+    return Log(events, watermark, {}, known(run.stack, "products", "product_id", "category"))
 
 
-def categories(stack: Endpoints) -> dict[str, str]:
-    with psycopg.connect(stack.postgres) as connection:
-        return dict(connection.execute("SELECT product_id, category FROM dim.products").fetchall())
-
-
-def online(stack: Endpoints) -> dict[str, Row]:
-    with psycopg.connect(stack.postgres, row_factory=dict_row) as connection:
-        rows = connection.execute("SELECT * FROM online.commerce_user_features").fetchall()
-    return {row["user_id"]: row for row in rows}
-
-
-def plain(value: Any) -> Any:
-    return round(value.timestamp() * SECOND) if isinstance(value, datetime) else value
-
-
-def is_same(found: Any, wanted: Any) -> bool:
-    if isinstance(wanted, float):
-        return bool(found == pytest.approx(wanted, rel=1e-9))
-    return bool(found == wanted)
-
-
-def test_postgresql_holds_what_the_oracle_computes(run: Run) -> None:
-    wanted, rows = expected(run), online(run.stack)
+@pytest.mark.parametrize("view", JOBS["commerce"].views)
+def test_postgresql_holds_what_the_oracle_computes(run: Run, view: str) -> None:
+    wanted, rows = expected(view, log_of(run)), online(run.stack, view)
     assert rows.keys() == wanted.keys()
+    assert len(rows) > 2
+    for key, features in wanted.items():
+        assert not differences(rows[key], features), key
+
+
+def test_the_log_holds_what_could_go_wrong(run: Run) -> None:
+    rows = online(run.stack, "commerce_user_features")
     assert len(rows) > 100
-    names = [name for one in wanted.values() for name, value in one.items() if value]
-    assert {"view_count_5m", "top_category_30m", "recent_product_ids"} <= set(names)
-    for user, features in wanted.items():
-        found = {name: plain(rows[user][name]) for name in features}
-        wrong = {
-            name: (found[name], value)
-            for name, value in features.items()
-            if found[name]
-            != (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value)
-        }
-        assert not wrong, user
+    some = [name for row in rows.values() for name, value in row.items() if value]
+    assert {"view_count_5m", "top_category_30m", "recent_product_ids"} <= set(some)
     gone = [row for row in rows.values() if row["page_view_count_1h"] > row["page_view_count_30m"]]
     assert len(gone) > 20
+    twice = [row for row in rows.values() if row["session_count_30d"] > 1]
+    assert twice
 
 
 def test_redis_and_delta_hold_what_postgresql_holds(run: Run) -> None:
-    rows = online(run.stack)
+    rows = {user: row for (user,), row in online(run.stack, "commerce_user_features").items()}
     client = redis.Redis.from_url(run.stack.redis, decode_responses=True)
     table = DeltaTable(f"{run.stack.lake}/features/commerce_user_features").to_pyarrow_table()
     newest = pl.DataFrame(table).sort("batch_id").unique("user_id", keep="last")
@@ -185,24 +151,8 @@ def test_redis_and_delta_hold_what_postgresql_holds(run: Run) -> None:
             row["recent_product_ids"] or []
         )
         for name in names:
-            assert delta[user][name] == row[name], name
-        assert delta[user]["available_at"] == row["updated_at"]
-
-
-def test_every_product_has_the_features_that_the_oracle_computes(run: Run) -> None:
-    """Its events lie in other buckets than its shoppers' do."""
-    slow = product_rows(list(run.events.values()), categories(run.stack))
-    watermark = max(event["event_at"] for event in run.events.values()) - DELAY
-    with psycopg.connect(run.stack.postgres, row_factory=dict_row) as connection:
-        found = connection.execute("SELECT * FROM online.product_features").fetchall()
-    rows = {row["product_id"]: row for row in found}
-    assert rows.keys() == slow.keys()
-    assert sum(row["purchase_count_7d"] for row in found) > 0
-    for product, events in slow.items():
-        t = max(watermark, *(event["event_at"] for event in events))
-        for name, value in windowed(COMMERCE_PRODUCT, events, t).items():
-            wanted = float(value) if name == "price" and value is not None else value
-            assert is_same(rows[product][name], wanted), (product, name)
+            assert plain(delta[user][name]) == row[name], name
+        assert plain(delta[user]["available_at"]) == row["updated_at"]
 
 
 def test_each_change_of_a_product_is_a_message(run: Run) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle.sessions import final_watermark, session_features
 
-from features import sessions
 from features.dedup import SEEN, sift
+from features.webtoon_session import WEBTOON_SESSION as READING
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -22,13 +22,13 @@ EVENT = {
     "episode_id": pl.String,
     "event_type": pl.String,
     "scroll_ratio": pl.Float64,
-    **dict.fromkeys(sessions.OF_FIRST_EVENT, pl.String),
+    **dict.fromkeys(READING.of_first, pl.String),
 }
 NEVER = -(1 << 62)
 
 
 def event(number: int, at: int, kind: str = "scroll", **more: Any) -> dict[str, Any]:
-    defaults = dict.fromkeys(sessions.OF_FIRST_EVENT, "x")
+    defaults = dict.fromkeys(READING.of_first, "x")
     return {
         "event_id": f"e{number}",
         "event_at": at,
@@ -47,16 +47,16 @@ def frame(events: list[dict[str, Any]]) -> pl.DataFrame:
 
 def replay(batches: list[list[dict[str, Any]]], watermark: int) -> dict[Any, dict[str, Any]]:
     """Feed batches without letting time pass, then sweep once."""
-    visits, seen = pl.DataFrame(schema=sessions.VISIT), pl.DataFrame(schema=SEEN)
+    visits, seen = READING.empty(), pl.DataFrame(schema=SEEN)
     rows: dict[Any, dict[str, Any]] = {}
     for batch in batches:
         sifted = sift(seen, frame(batch), NEVER)
-        step = sessions.step(visits, sifted.fresh, NEVER)
+        step = READING.step(visits, sifted.fresh, NEVER)
         assert step.late.is_empty()
         visits = step.visits
         seen = pl.concat([seen, sifted.fresh.select(*SEEN)])
         rows |= {(r["session_id"], r["episode_id"]): r for r in step.rows.to_dicts()}
-    visits, closed = sessions.advance(visits, watermark)
+    visits, closed = READING.advance(visits, watermark)
     return rows | {(r["session_id"], r["episode_id"]): r for r in closed.to_dicts()}
 
 
@@ -131,39 +131,37 @@ def test_any_order_copies_and_batches_give_the_oracle(
 def test_a_watermark_that_moves_along_changes_nothing(log: list[dict[str, Any]], rng: Any) -> None:
     """Disorder within the delay: nothing is late, and every batch boundary gives the same."""
     arrival = sorted(log, key=lambda e: e["event_at"] + rng.randrange(10 * SECOND))
-    visits = pl.DataFrame(schema=sessions.VISIT)
+    visits = READING.empty()
     rows: dict[Any, dict[str, Any]] = {}
     watermark, read = NEVER, []
     while arrival:
         size = rng.randint(1, 5)
         batch, arrival = arrival[:size], arrival[size:]
-        visits, closed = sessions.advance(visits, watermark)
-        step = sessions.step(visits, frame(batch), watermark)
+        visits, closed = READING.advance(visits, watermark)
+        step = READING.step(visits, frame(batch), watermark)
         assert step.late.is_empty()
         visits = step.visits
         for found in (closed, step.rows):
             rows |= {(r["session_id"], r["episode_id"]): r for r in found.to_dicts()}
         read += batch
         watermark = final_watermark(read)
-    _, closed = sessions.advance(visits, watermark)
+    _, closed = READING.advance(visits, watermark)
     rows |= {(r["session_id"], r["episode_id"]): r for r in closed.to_dicts()}
     compare(rows, log, watermark)
 
 
 @pytest.mark.parametrize(("gap", "count"), [(30 * MINUTE, 2), (30 * MINUTE + 1, 1)])
 def test_exactly_the_gap_is_the_same_visit(gap: int, count: int) -> None:
-    step = sessions.step(
-        pl.DataFrame(schema=sessions.VISIT), frame([event(1, 0), event(2, gap)]), NEVER
-    )
+    step = READING.step(READING.empty(), frame([event(1, 0), event(2, gap)]), NEVER)
     assert step.rows["event_count"].to_list() == [count]
 
 
 def test_an_event_between_two_visits_makes_them_one() -> None:
-    visits = sessions.step(
-        pl.DataFrame(schema=sessions.VISIT), frame([event(1, 0), event(2, 40 * MINUTE)]), NEVER
+    visits = READING.step(
+        READING.empty(), frame([event(1, 0), event(2, 40 * MINUTE)]), NEVER
     ).visits
     assert visits.height == 2
-    bridged = sessions.step(visits, frame([event(3, 20 * MINUTE)]), NEVER)
+    bridged = READING.step(visits, frame([event(3, 20 * MINUTE)]), NEVER)
     assert bridged.visits.height == 1
     assert bridged.rows["event_count"].to_list() == [3]
 
@@ -172,38 +170,34 @@ def test_an_event_between_two_visits_makes_them_one() -> None:
     ("kind", "passed"), [("exit", 0), ("complete", 0), ("scroll", 30 * MINUTE)]
 )
 def test_a_visit_closes_when_the_watermark_has_passed(kind: str, passed: int) -> None:
-    visits = sessions.step(
-        pl.DataFrame(schema=sessions.VISIT), frame([event(1, 0, kind)]), NEVER
-    ).visits
-    assert sessions.next_due(visits) == passed
-    visits, closed = sessions.advance(visits, passed)
+    visits = READING.step(READING.empty(), frame([event(1, 0, kind)]), NEVER).visits
+    assert visits.select(READING.due().min()).item() == passed
+    visits, closed = READING.advance(visits, passed)
     assert closed.is_empty()
-    _, closed = sessions.advance(visits, passed + 1)
+    _, closed = READING.advance(visits, passed + 1)
     assert closed["is_closed"].to_list() == [True]
 
 
 def test_the_state_outlives_the_exit_and_dies_after_the_gap() -> None:
-    visits = sessions.step(
-        pl.DataFrame(schema=sessions.VISIT), frame([event(1, 0, "exit")]), NEVER
-    ).visits
-    visits, _ = sessions.advance(visits, 30 * MINUTE)
+    visits = READING.step(READING.empty(), frame([event(1, 0, "exit")]), NEVER).visits
+    visits, _ = READING.advance(visits, 30 * MINUTE)
     assert visits.height == 1
-    again = sessions.step(visits, frame([event(2, 29 * MINUTE)]), 30 * MINUTE)
+    again = READING.step(visits, frame([event(2, 29 * MINUTE)]), 30 * MINUTE)
     assert again.rows.select("event_count", "is_closed").rows() == [(2, True)]
-    visits, closed = sessions.advance(visits, 30 * MINUTE + 1)
+    visits, closed = READING.advance(visits, 30 * MINUTE + 1)
     assert (visits.height, closed.height) == (0, 0)
 
 
 def test_an_event_of_a_visit_that_is_over_is_late() -> None:
-    empty = pl.DataFrame(schema=sessions.VISIT)
-    step = sessions.step(empty, frame([event(1, 0), event(2, 50 * MINUTE)]), 40 * MINUTE)
+    empty = READING.empty()
+    step = READING.step(empty, frame([event(1, 0), event(2, 50 * MINUTE)]), 40 * MINUTE)
     assert step.late["event_id"].to_list() == ["e1"]
     assert step.rows["event_count"].to_list() == [1]
 
 
 def test_an_old_event_of_a_visit_that_lives_is_taken() -> None:
     old = [event(1, 0), event(2, 25 * MINUTE), event(3, 50 * MINUTE)]
-    step = sessions.step(pl.DataFrame(schema=sessions.VISIT), frame(old), 40 * MINUTE)
+    step = READING.step(READING.empty(), frame(old), 40 * MINUTE)
     assert step.late.is_empty()
     assert step.rows["event_count"].to_list() == [3]
 

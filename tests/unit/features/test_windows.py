@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from oracle.windows import product_rows, shopping_rows, windowed
 
 from features.commerce_product import COMMERCE_PRODUCT, of_products
-from features.commerce_user import COMMERCE_USER, shopping
+from features.commerce_user import COMMERCE_USER, ITEM, shopping
+from features.dimensions import PRODUCTS, no_dimensions
 from features.window_set import Tiles, WindowSet
 from features.windowed_step import DUE, WindowedState, empty, step
-from features.windows import Window
+from features.windows import Aggregation, Grid, Kind, Latest, Window, windows
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -39,7 +40,9 @@ SCHEMA = {
     ),
 }
 CATEGORIES = {"p1": "tea", "p2": "books"}
-KNOWN = pl.DataFrame(list(CATEGORIES.items()), schema=["product_id", "category"], orient="row")
+KNOWN = no_dimensions()._replace(
+    products=pl.DataFrame(list(CATEGORIES.items()), schema=PRODUCTS, orient="row")
+)
 TYPES = ["product_view", "click", "add_to_cart", "remove_from_cart", "purchase", "search"]
 Event = dict[str, Any]
 
@@ -80,7 +83,8 @@ def logs(draw: st.DrawFn) -> list[Event]:
 
 
 def frame(events: Sequence[Event]) -> pl.DataFrame:
-    return shopping(pl.DataFrame(list(events), schema=SCHEMA), KNOWN)
+    rows = shopping(pl.DataFrame(list(events), schema=SCHEMA), KNOWN)
+    return rows.with_columns(sign=pl.lit(1, pl.Int64))
 
 
 def ends(events: Sequence[Event], watermark: int) -> dict[str, int]:
@@ -159,7 +163,7 @@ def test_windows_say_how_wide_they_are_and_of_which_tiles() -> None:
 
 def test_a_page_of_declarations_is_a_hundred_features() -> None:
     names = [column.name for column in COMMERCE_USER.columns]
-    assert len(names) == len(set(names)) == 16 * 7 + 4
+    assert len(names) == len(set(names)) == 16 * 7 + 5
     assert "view_count_1h" in names
     assert "top_category_30m" in names
 
@@ -242,6 +246,62 @@ def test_of_equal_counts_the_more_recent_event_decides(order: tuple[int, ...]) -
     tiles = only.merge(only.start(frame([events[i]])) for i in order)
     row = only.finish(tiles, as_of({"a": NOW + 5 * SECOND})).row(0, named=True)
     assert row["top_category_30m"] == "tea"
+
+
+READS = WindowSet(
+    ("user_id",),
+    [
+        Grid(
+            name=name,
+            aggregation=Aggregation(kind=kind, of=of, signed=True),
+            windows=windows("1h 24h"),
+            doc="Some.",
+        )
+        for name, kind, of in (
+            ("count", Kind.COUNT, None),
+            ("mean", Kind.MEAN, "price"),
+            ("distinct", Kind.DISTINCT, "category"),
+            ("top", Kind.MOST, "category"),
+        )
+    ],
+    latest=[
+        Latest(name="recent", of="category", most=2, signed=True, doc="The last two."),
+        Latest(name="last", of="category", signed=True, doc="The last one."),
+    ],
+)
+
+
+@given(logs(), st.sets(st.integers(0, 24)), st.data())
+@settings(max_examples=15, deadline=None)
+def test_what_is_taken_back_has_never_been_there(
+    events: list[Event], taken: set[int], data: st.DataObject
+) -> None:
+    """A row is taken back after it came, in whatever steps."""
+    for event in events:  # numbers that binary fractions add and take back without a rest
+        event["price"] = event["price"] and event["price"] // 0.25 * 0.25
+    plus = frame(events).filter(pl.col("event_type") != ITEM)
+    gone = [f"e{number}" for number in taken]
+    minus = plus.filter(pl.col("event_id").is_in(gone)).with_columns(sign=pl.lit(-1, pl.Int64))
+    come, go = data.draw(st.permutations([*plus.iter_slices(3)])), [*minus.iter_slices(2)]
+    steps = [*come, *data.draw(st.permutations(go))]
+    state, watermark = empty(READS, plus), min(e["event_at"] for e in events)
+    for rows in steps:
+        state = step(READS, state, rows, watermark).state
+    left = [event for event in events if event["event_id"] not in gone]
+    at = ends(left, NOW)
+    rows = READS.finish(state.tiles, as_of(at)).to_dicts()
+    shown = {row.pop("user_id"): row for row in rows}
+    for user, t in at.items():
+        known = shopping_rows([e for e in left if e["user_id"] == user], CATEGORIES)
+        mine = [row for row in known if row["event_type"] != ITEM]
+        expected = windowed(READS, mine, t)
+        assert not [name for name, value in expected.items() if not same(shown[user][name], value)]
+
+
+def test_of_what_may_be_taken_back_no_extreme_can_be_kept() -> None:
+    smallest = Aggregation(kind=Kind.MIN, of="price", signed=True)
+    with pytest.raises(ValueError, match="no minimum or maximum"):
+        WindowSet(("a",), [Grid(name="x", aggregation=smallest, windows=windows("1h"), doc="")])
 
 
 def test_nothing_comes_of_nothing() -> None:

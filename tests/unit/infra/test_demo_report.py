@@ -11,13 +11,15 @@ import pytest
 from rich.console import Console
 
 from features.columns import polars_schema
-from features.views import SESSION_FEATURES
+from features.views import view_named
 from infra.demo import report
 from infra.demo.latency import latencies
 from infra.demo.load import Run, records, sent_events, webtoon
 from infra.demo.proof import Difference, Proof, TopicCount, compare_rows
 from infra.demo.stores import parsed
 from infra.endpoints import Endpoints
+
+SESSION_FEATURES = view_named("session_features")
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 RUN = Run(seconds=2, start_us=1_767_225_600_000_000, begins={}, ends={})

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from unittest.mock import MagicMock
 
-import polars as pl
 import pytest
 
-from features.dimensions import EPISODES, genre_lookup
 from streaming.epochs import EpochRunner, LostEpoch
 from streaming.jobs import JOBS
 from streaming.sinks.memory import ClockStore
@@ -19,7 +17,6 @@ def test_a_checkpoint_whose_epochs_the_store_has_lost_does_not_start_again_from_
         store=ClockStore(),
         sinks=[],
         end_offsets=lambda _: {},
-        genre_of=genre_lookup(pl.DataFrame(schema=EPISODES)),
         max_offsets=10,
         is_replay=False,
     )

@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 
 from features.columns import Column, ColumnType
-from features.views import SESSION_FEATURES
+from features.views import view_named
 from streaming.sinks.redis_text import key_of, text_of
+
+SESSION_FEATURES = view_named("session_features")
 
 
 def spelled(kind: ColumnType, values: list[object], dtype: pl.DataType) -> list[str | None]:

@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle.windows import windowed
 
-from features.columns import Column, ColumnType
-from features.views import FeatureView
 from features.window_set import WindowSet
 from features.windows import Aggregation, Grid, Kind, Latest, windows
 from streaming.windowed import SLOT_US, WindowedKeeper
@@ -99,18 +97,7 @@ class Store:
 
 
 def keeper(store: Store, shops: WindowSet = SHOPS) -> WindowedKeeper:
-    view = FeatureView(
-        name="shops",
-        version=1,
-        topic="user-events",
-        entity=(Column("shop_id", ColumnType.STRING, "Shop.", nullable=False),),
-        features=shops.columns,
-        redis_key="",
-        ttl_seconds=60,
-        owner="tests",
-        doc="Shops.",
-    )
-    return WindowedKeeper(view, shops, store)  # type: ignore[arg-type]
+    return WindowedKeeper("shops", shops, store)  # type: ignore[arg-type]
 
 
 def frame(*events: Event) -> pl.DataFrame:

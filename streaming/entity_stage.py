@@ -1,0 +1,125 @@
+"""The second stage of a job: the views of other keys, from the feeds of the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import pandas as pd
+import polars as pl
+from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
+
+from features.dimensions import Dimensions, no_dimensions
+from features.feeds import Feed
+from features.session_set import SIGN
+from features.views import VIEWS, FeatureView
+from streaming.event_stage import BEGINNING, event_columns
+from streaming.jobs import Job
+from streaming.outcome import FEED, WAKE, Outcome
+from streaming.packing import concat, from_blob
+from streaming.task import is_replay_of_task, watermark_of_task
+from streaming.visits import SessionKeeper
+from streaming.windowed import WindowedKeeper
+
+__all__ = ["EntityStage"]
+
+
+class EntityStage(StatefulProcessor):
+    """The processor of one bucket of entities: each view takes the rows of its feed."""
+
+    def __init__(self, job: Job, dimensions: Dimensions) -> None:
+        self.views = job.views_of_feeds
+        self.dimensions = dimensions
+
+    def init(self, handle: StatefulProcessorHandle) -> None:
+        """Declare the state: it lives as long as the checkpoint."""
+        self._sessions = [
+            (view, SessionKeeper(view.name, view.sessions, handle))
+            for view in self.views
+            if view.sessions is not None
+        ]
+        self._windows = [
+            (view, WindowedKeeper(view.name, view.windows, handle))
+            for view in self.views
+            if view.windows is not None
+        ]
+
+    def handleInputRows(  # noqa: N802 - Spark's name
+        self,
+        key: Any,
+        rows: Iterator[pd.DataFrame],
+        timerValues: Any,  # noqa: N803
+    ) -> Iterator[pd.DataFrame]:
+        """Take what the first stage fed; pass on what is not for here."""
+        del timerValues
+        outcome = Outcome(int(key[0]))
+        blobs: dict[str, list[bytes]] = {}
+        for part in rows:
+            for kind, blob in zip(part["kind"], part["blob"], strict=True):
+                if kind.startswith(FEED):
+                    blobs.setdefault(kind.removeprefix(FEED), []).append(blob)
+                elif kind != WAKE:
+                    outcome.put(kind, blob)
+        self.step(blobs, watermark_of_task(), outcome, is_exact=is_replay_of_task())
+        yield outcome.packed()
+
+    def close(self) -> None:
+        """Nothing is held outside the state."""
+
+    def step(
+        self,
+        blobs: Mapping[str, list[bytes]],
+        watermark: int | None,
+        outcome: Outcome,
+        *,
+        is_exact: bool,
+    ) -> None:
+        """Take the rows of each feed, packed; sessions first, others are made of them."""
+        now = BEGINNING if watermark is None else watermark
+        fed = {name: concat(map(from_blob, parts)) for name, parts in blobs.items()}
+        changed: dict[str, pl.DataFrame] = {}
+        for view, keeper in self._sessions:
+            stepped = keeper.step(self._rows_of(view, fed), now)
+            outcome.put_frame(f"rows:{view.name}", stepped.rows)
+            outcome.put_frame(f"gone:{view.name}", stepped.gone)
+            outcome.refuse(view.name, stepped.late.height)
+            outcome.note(stepped.next_due, stepped.live)
+            changed[view.name] = stepped.changes
+        for view, windows in self._windows:
+            rows = self._with_others(view, self._rows_of(view, fed), changed)
+            done = windows.step(rows, now, is_exact=is_exact)
+            outcome.put_frame(f"rows:{view.name}", done.rows)
+            outcome.note(done.next_due, done.live)
+
+    def _rows_of(self, view: FeatureView, fed: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+        feed = view.feed
+        if feed is None or feed.name not in fed:
+            return _no_rows(view.name)
+        return view.source(fed[feed.name], self.dimensions)
+
+    def _with_others(
+        self, view: FeatureView, rows: pl.DataFrame, changed: Mapping[str, pl.DataFrame]
+    ) -> pl.DataFrame:
+        """The view's rows and those that the views before made for it."""
+        if not view.also:
+            return rows
+        made = [source(changed[name], self.dimensions) for name, source in view.also.items()]
+        rows = pl.concat([rows, *made], how="diagonal_relaxed")
+        return rows.with_columns(pl.col(SIGN).fill_null(1))
+
+
+@cache
+def _no_rows(name: str) -> pl.DataFrame:
+    """No rows, with the columns that the view's would have."""
+    view = VIEWS[name]
+    return view.source(_nothing_fed(view.feed), no_dimensions()) if view.feed else pl.DataFrame()
+
+
+def _nothing_fed(feed: Feed) -> pl.DataFrame:
+    of = VIEWS.get(feed.of)
+    if of is not None and of.sessions is not None:
+        schema = {**of.sessions.schema, SIGN: pl.Int64}
+    else:
+        schema = event_columns(feed.of)
+    return feed.rows(pl.DataFrame(schema=schema), no_dimensions())

@@ -1,0 +1,93 @@
+"""What an epoch does in a bucket, as it comes together: rows of (bucket, kind, blob).
+
+| kind | blob |
+|---|---|
+| `read` | what was read of each partition |
+| `events:<topic>`, `dropped:<topic>` | accepted events, and the places of those that were not |
+| `dead` | rejected events |
+| `feed:<feed>` | rows for the views of another key, on their way to the second stage |
+| `rows:<view>`, `gone:<view>` | changed rows, and entities whose row is no more |
+| `refused` | how many events came too late for a view |
+| `stats` | counts, and until when nothing is due |
+| `wake` | nothing: time has passed |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+import polars as pl
+
+from features.contracts import CONTRACTS
+from streaming.packing import to_blob
+from streaming.ports import DEAD
+
+__all__ = ["FEED", "OUTPUT", "WAKE", "Outcome", "Packed"]
+
+OUTPUT = "bucket int, kind string, blob binary"
+FEED = "feed:"
+WAKE = "wake"
+STATS = {
+    "duplicates": pl.Int64,
+    "late": pl.Int64,
+    "next_due": pl.Int64,
+    "live_keys": pl.Int64,
+}
+Packed = tuple[int, str, bytes]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Of the bucket with the grouping key `label`."""
+
+    label: int
+    rows: list[Packed] = field(default_factory=list)
+    duplicates: int = 0
+    late: int = 0
+    next_due: int | None = None
+    live: int = 0
+
+    def put(self, kind: str, blob: bytes) -> None:
+        """Pass a blob on."""
+        self.rows.append((self.label, kind, blob))
+
+    def put_frame(self, kind: str, frame: pl.DataFrame) -> None:
+        """Put a frame out, unless it is empty."""
+        if frame.height:
+            self.put(kind, to_blob(frame))
+
+    def reject(self, topic: str, events: pl.DataFrame, what: str) -> None:
+        """Events came after the watermark had passed `what`."""
+        self.late += events.height
+        self.put_frame("dead", _late(topic, events, what))
+
+    def refuse(self, view: str, count: int) -> None:
+        """Events came too late for this view, but not for others."""
+        if count:
+            self.put_frame("refused", pl.DataFrame({"view": [view], "events": [count]}))
+
+    def note(self, next_due: int | None, live: int) -> None:
+        """Until when nothing is due, and how many keys live."""
+        known = [at for at in (self.next_due, next_due) if at is not None]
+        self.next_due = min(known, default=None)
+        self.live += live
+
+    def packed(self) -> pd.DataFrame:
+        """Everything, with the counts."""
+        stats = [(self.duplicates, self.late, self.next_due, self.live)]
+        self.put("stats", to_blob(pl.DataFrame(stats, STATS, orient="row")))
+        return pd.DataFrame(self.rows, columns=["bucket", "kind", "blob"])
+
+
+def _late(topic: str, events: pl.DataFrame, what: str) -> pl.DataFrame:
+    return events.select(
+        topic=pl.lit(topic),
+        partition="kafka_partition",
+        offset="kafka_offset",
+        key=pl.lit(None, pl.Binary),
+        payload="raw",
+        reason_code=pl.lit("late"),
+        reason=pl.lit(f"The watermark has passed the event time and its {what}."),
+        contract_version=pl.lit(CONTRACTS[topic].version, pl.Int32),
+    ).select(pl.col(name).cast(dtype) for name, dtype in DEAD.items())

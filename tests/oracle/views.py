@@ -1,0 +1,96 @@
+"""What every view shows of a finished set of accepted events."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from features.views import VIEWS
+from oracle.reads import reads, reads_by
+from oracle.sessions import session_features
+from oracle.shop_sessions import (
+    commerce_sessions,
+    derived_sessions,
+    sessions_of_groups,
+    sessions_of_user,
+)
+from oracle.windows import product_rows, shopping_rows, windowed
+
+__all__ = ["Log", "expected"]
+
+Row = dict[str, Any]
+Rows = dict[tuple[Any, ...], Row]
+
+
+class Log(NamedTuple):
+    """`events`: accepted events of one topic, each once, times in microseconds; `watermark`: the
+    final one; what is known of episodes and products.
+    """
+
+    events: Sequence[Row]
+    watermark: int
+    genres: Mapping[str, str]
+    categories: Mapping[str, str]
+
+
+def expected(view: str, log: Log) -> Rows:
+    """The row of every entity, by the values of its key."""
+    return ORACLES[view](view, log)
+
+
+def sessions(_: str, log: Log) -> Rows:
+    return dict(session_features(list(log.events), log.watermark, dict(log.genres)))
+
+
+def over_reads(*key: str) -> Callable[[str, Log], Rows]:
+    def rows(view: str, log: Log) -> Rows:
+        return over(view, log, reads_by(reads(log.events, log.genres), *key))
+
+    return rows
+
+
+def shoppers(view: str, log: Log) -> Rows:
+    mine: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for event in log.events:
+        if event["user_id"] is not None:
+            mine[event["user_id"],].append(event)
+    rows = {key: shopping_rows(events, log.categories) for key, events in mine.items()}
+    with_sessions = {
+        key: [*found, *sessions_of_user(mine[key], found[0])] for key, found in rows.items()
+    }
+    return over(view, log, with_sessions)
+
+
+def products(view: str, log: Log) -> Rows:
+    rows = product_rows(log.events, log.categories)
+    return over(view, log, {(product,): mine for product, mine in rows.items()})
+
+
+def groups(view: str, log: Log) -> Rows:
+    rows = sessions_of_groups(log.events)
+    return over(view, log, {(group,): mine for group, mine in rows.items()})
+
+
+def over(view: str, log: Log, rows: Mapping[tuple[Any, ...], Sequence[Row]]) -> Rows:
+    declared = VIEWS[view].windows
+    assert declared is not None
+    return {
+        key: windowed(declared, mine, max(log.watermark, *(row["event_at"] for row in mine)))
+        for key, mine in rows.items()
+    }
+
+
+ORACLES: dict[str, Callable[[str, Log], Rows]] = {
+    "session_features": sessions,
+    "user_features": over_reads("user_id"),
+    "episode_features": over_reads("episode_id"),
+    "segment_features": over_reads("country", "genre", "hour_of_day"),
+    "experiment_features": over_reads("experiment_group", "ui_version"),
+    "commerce_session_features": lambda _, log: commerce_sessions(log.events),
+    "derived_session_features": lambda _, log: derived_sessions(log.events),
+    "commerce_user_features": shoppers,
+    "product_features": products,
+    "commerce_experiment_features": groups,
+}
+assert ORACLES.keys() == VIEWS.keys()
