@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import SparkSession
+
+from streaming.code_archive import write_code_archive
 
 __all__ = ["SparkOptions", "create_session"]
 
@@ -23,13 +25,22 @@ WITH_CATALOG = {
     # The tables are small: fifty tasks to read a table's log are forty-eight too many.
     "spark.databricks.delta.snapshotPartitions": "2",
 }
+# A cluster has its own addresses, and its own way to write a checkpoint.
+ON_ONE_MACHINE = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    # Hadoop's local file system forks a shell for permissions, dozens of times a batch.
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        f"{STREAMING}.checkpointing.FileSystemBasedCheckpointFileManager"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SparkOptions:
     """What differs between a laptop and a cluster."""
 
-    jars: Iterable[Path]
+    jars: Sequence[Path]
     master: str = "local[2]"
     driver_memory: str = "2g"
     shuffle_partitions: int = 2
@@ -41,17 +52,47 @@ class SparkOptions:
 
 def create_session(options: SparkOptions) -> SparkSession:
     """Start Spark, or find the one that runs in this process."""
-    # Workers must find the same python and packages; another one on PATH would be picked else.
-    os.environ["PYSPARK_PYTHON"] = sys.executable
+    code = None if _is_one_machine(options.master) else write_code_archive(options.scratch)
+    _choose_python(code)
+    placed = ON_ONE_MACHINE if code is None else _shipped(options.jars, code)
     builder = SparkSession.Builder().master(options.master).appName("userflow")
-    for key, value in {**_fixed(), **_chosen(options)}.items():
+    for key, value in {**_fixed(), **_chosen(options), **placed}.items():
         builder = builder.config(key, value)
     # Pandas 3 is what we test with; Spark says at every start that it has not.
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     with _own_process(options.log_file):
         session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
+    if code is not None:
+        session.sparkContext.addPyFile(str(code))
     return session
+
+
+def _is_one_machine(master: str) -> bool:
+    """Whether the driver is also the executor; `local-cluster[...]` has executors of its own."""
+    return master == "local" or master.startswith("local[")
+
+
+def _choose_python(code: Path | None) -> None:
+    """Workers must find the same python and packages; another one on PATH would be picked else."""
+    if code is None or "PYSPARK_PYTHON" not in os.environ:
+        os.environ["PYSPARK_PYTHON"] = sys.executable
+    if code is not None:
+        # Spark asks a worker beside the driver for the schema of the state, and sends it no files.
+        found = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(code), *([found] if found else [])])
+
+
+def _shipped(jars: Sequence[Path], code: Path) -> dict[str, str]:
+    """Executors elsewhere get from the driver what is not part of Spark and Python."""
+    return {
+        "spark.jars": ",".join(str(jar) for jar in jars),
+        # An executor keeps what it is sent in its own working directory. Workers find the archive
+        # by themselves, but the process they are forked from begins with a module of ours.
+        "spark.executorEnv.PYTHONPATH": code.name,
+        # A query reads with one task for each core that is known when it starts.
+        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+    }
 
 
 @contextmanager
@@ -81,7 +122,6 @@ def _chosen(options: SparkOptions) -> dict[str, str]:
     return {
         **({} if options.hive_site is None else WITH_CATALOG),
         "spark.driver.extraClassPath": os.pathsep.join([*hive, *jars]),
-        "spark.executor.extraClassPath": os.pathsep.join(jars),
         "spark.driver.memory": options.driver_memory,
         "spark.local.dir": str(options.scratch),
         "spark.sql.warehouse.dir": str(options.scratch / "warehouse"),
@@ -94,8 +134,6 @@ def _fixed() -> dict[str, str]:
     return {
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
         "spark.scheduler.mode": "FAIR",  # jobs of one driver do not wait for each other
         "spark.sql.session.timeZone": "UTC",
         "spark.driver.maxResultSize": "0",  # an epoch's packed rows come to the driver
@@ -122,10 +160,6 @@ def _fixed() -> dict[str, str]:
         "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
         # Counting rows reads before each write.
         "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "false",
-        # Hadoop's local file system forks a shell for permissions, dozens of times a batch.
-        "spark.sql.streaming.checkpointFileManagerClass": (
-            f"{STREAMING}.checkpointing.FileSystemBasedCheckpointFileManager"
-        ),
         "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
         "spark.sql.streaming.minBatchesToRetain": "20",
     }
