@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 __all__ = ["alerts", "detections", "flags"]
@@ -81,7 +82,7 @@ def rapid_clicks(mine: Sequence[Event]) -> list[Event]:
     clicks = [one for one in mine if one["event_type"] == "click"]
     return [
         later
-        for earlier, later in zip(clicks, clicks[1:], strict=False)
+        for earlier, later in pairwise(clicks)
         if later["event_at"] - earlier["event_at"] < 100_000
     ]
 
