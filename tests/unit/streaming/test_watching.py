@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import patterns as oracle
-from shopping import MINUTE, SECOND, START, event, frame
+from shopping import MINUTE, SECOND, START, at, event, frame, log
 from spark_state import Store
 
-from streaming.watching import Watched, WatchKeeper
+from streaming.watching import AGENDA_US, MOST_SLOTS, Watched, WatchKeeper
 
 DAY = 1440 * MINUTE
 ANY = ["product_view", "add_to_cart", "purchase", "remove_from_cart", "click", "page_view"]
@@ -115,3 +116,108 @@ def test_any_arrival_and_any_watermarks_give_what_the_slow_way_finds(
     assert seen.messages() == oracle.detections(events, watermark)
     assert seen.flags() == oracle.flags(events, watermark)
     assert sum(step.late + step.capped for step in seen.steps) == 0
+
+
+def users(store: Store) -> int:
+    return sum(
+        len(msgspec.msgpack.decode(blob)) for (blob,) in store.states["watch_users"].values()
+    )
+
+
+def test_events_wait_until_the_watermark_has_passed_them() -> None:
+    store = Store()
+    clicks = frame(log("0:05 click", "0:05.05 click"))
+    first = keeper(store).step(clicks, at("0:05.05"), is_exact=True)
+    assert (first.alerts.height, first.live, first.next_due) == (0, 1, at("0:05.05"))
+    assert keeper(store).step(frame([]), at("0:05.05"), is_exact=True).alerts.is_empty()
+    second = keeper(store).step(frame([]), at("0:05.05") + 1, is_exact=True)
+    assert second.alerts["event_id"].to_list() == ["e0001"]
+
+
+def test_an_event_whose_time_is_decided_is_late_and_changes_nothing() -> None:
+    store = Store()
+    keeper(store).step(frame(log("0:05 click")), at("0:10"), is_exact=True)
+    late = frame([*log("0:09.999999 click"), event(7, START, "page_view"), *log("0:10 click")])
+    found = keeper(store).step(late, at("0:20"), is_exact=True)
+    assert (found.late, found.alerts.height) == (1, 0)  # nobody cares for the page
+
+
+def test_an_event_may_come_with_the_watermark_that_decides_it() -> None:
+    store = Store()
+    keeper(store).step(frame(log("0:05 click")), at("0:05"), is_exact=True)
+    found = keeper(store).step(frame(log("0:05.01 click")), at("5:00"), is_exact=True)
+    assert (found.late, found.alerts.height) == (0, 1)
+
+
+def test_while_the_stream_runs_events_are_decided_by_the_second_and_timers_by_the_slot() -> None:
+    store = Store()
+    start = START // AGENDA_US * AGENDA_US
+    added = frame([event(1, start, "add_to_cart", product_id="a")])
+    buffered = keeper(store).step(added, start, is_exact=False)
+    assert buffered.next_due == start + SECOND - 1
+    early = keeper(store).step(frame([]), start + SECOND - 1, is_exact=False)
+    assert (early.live, early.next_due) == (0, start + SECOND - 1)
+    deadline = start + 10 * MINUTE
+    decided = keeper(store).step(frame([]), start + SECOND, is_exact=False)
+    assert (decided.live, decided.next_due) == (1, deadline + AGENDA_US - 1)
+    early = keeper(store).step(frame([]), deadline + AGENDA_US - 1, is_exact=False)
+    assert early.messages.is_empty()
+    due = keeper(store).step(frame([]), deadline + AGENDA_US, is_exact=False)
+    assert due.messages["detected_at"].to_list() == [deadline]
+    assert due.flags["event_at"].to_list() == [deadline]
+
+
+def test_in_a_replay_timers_go_off_to_the_microsecond() -> None:
+    store = Store()
+    keeper(store).step(frame(log("0:00 add a")), at("0:01"), is_exact=True)
+    assert keeper(store).step(frame([]), at("10:00"), is_exact=True).messages.is_empty()
+    assert keeper(store).step(frame([]), at("10:00") + 1, is_exact=True).messages.height == 1
+
+
+def test_what_is_to_be_done_next_is_said_until_nobody_is_left() -> None:
+    store, times = Store(), []
+    step = keeper(store).step(frame(log("0:00 add a", "1:00 from 1")), START, is_exact=False)
+    while step.next_due is not None:
+        times.append(step.next_due)
+        assert keeper(store).step(frame([]), step.next_due, is_exact=False).flags.is_empty()
+        step = keeper(store).step(frame([]), step.next_due + 1, is_exact=False)
+    assert len(times) == 5  # two seconds, the deadline, the end of the flag, thirty days
+    assert step.live == users(store) == 0
+    assert [store.states[name] for name in ("watch_buffer", "watch_agenda")] == [{}, {}]
+
+
+def test_a_step_reads_the_users_it_decides_and_no_others() -> None:
+    store = Store()
+    added = [event(n, START, "add_to_cart", user_id=f"u{n}", product_id="a") for n in range(100)]
+    keeper(store).step(frame(added), START + SECOND, is_exact=False)
+    shards = store.states["watch_users"]
+    shards.reads.clear()
+    more = event(200, START + 5 * SECOND, "click", user_id="u7")
+    keeper(store).step(frame([more]), START + 2 * SECOND, is_exact=False)
+    assert shards.reads == []
+    found = keeper(store).step(frame([]), START + 6 * SECOND, is_exact=False)
+    assert len(shards.reads) == 1
+    assert found.live == users(store) == 100
+
+
+def test_the_slots_of_a_buffer_stay_few_however_far_apart_events_are() -> None:
+    store = Store()
+    clicks = [event(n, START + n * 3600 * SECOND, "click") for n in range(100)]
+    keeper(store).step(frame(clicks), START, is_exact=True)
+    assert len(store.states["watch_buffer"]) <= MOST_SLOTS
+    found = keeper(store).step(frame([]), START + 50 * 3600 * SECOND, is_exact=True)
+    assert found.next_due == START + 50 * 3600 * SECOND
+
+
+def test_users_without_events_keep_their_place_and_it_is_one() -> None:
+    """Forty carts of a day leave one entry to be forgotten by, not forty."""
+    store = Store()
+    for number in range(40):
+        now = START + number * 20 * MINUTE
+        cart = [
+            event(2 * number, now, "add_to_cart", product_id="a", ip="1"),
+            event(2 * number + 1, now + SECOND, "purchase"),
+        ]
+        keeper(store).step(frame(cart), now + MINUTE, is_exact=False)
+    far = [slot for (slot,) in store.states["watch_agenda"] if slot * AGENDA_US > START + 20 * DAY]
+    assert len(far) == 1
