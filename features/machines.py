@@ -108,7 +108,10 @@ class Anomaly(Rule):
 
 
 class Findings:
-    """What machines find, as rows; whoever runs them says whose machine and which rule it is."""
+    """What machines find, as rows; whoever runs them says whose machine and which rule it is.
+
+    `is_changed`: since it was last set to False, a detection or a timer has come or gone.
+    """
 
     def __init__(self) -> None:
         self.user_id = ""
@@ -134,6 +137,10 @@ class Findings:
 
     def clear(self) -> None:
         """A detection is no longer active."""
+        self.is_changed = True
+
+    def set_timer(self) -> None:
+        """A machine has a timer that it did not have before."""
         self.is_changed = True
 
     def cap(self) -> None:

@@ -54,7 +54,7 @@ class Run(Machine):
             self._add(event)
         else:
             self._view(event, found)
-        if not self.is_told and len(self.viewed) >= VIEWED and len(self.carted) >= CARTED:
+        if len(self.carted) >= CARTED and len(self.viewed) >= VIEWED:
             self.is_told, self.detected_at = True, event.event_at
             found.detect(event.event_at, self.carted, of=event.event_id)
             self.viewed, self.carted = {}, []
@@ -152,6 +152,7 @@ class Carts(Machine):
                 episodes[product] = (episodes[product][0], at)
                 return
         self.waiting[product] = (at, at)
+        found.set_timer()
         if len(self.waiting) + len(self.risky) + len(self.resting) > MOST:
             oldest = self.resting or self.risky or self.waiting
             self._close((next(iter(oldest)),), found)
@@ -164,7 +165,9 @@ class Carts(Machine):
         bought = open_ if event.bought is None else [one for one in event.bought if one in open_]
         covered = [product for product in bought if open_[product][0] < at]
         self._close(covered, found)
-        self.waiting.update({one: (at, at) for one in covered if open_[one][1] == at})
+        if again := {one: (at, at) for one in covered if open_[one][1] == at}:
+            self.waiting.update(again)
+            found.set_timer()
 
     def _close(self, products: Iterable[str], found: Findings) -> None:
         for product in products:

@@ -33,7 +33,6 @@ __all__ = [
 RULES: tuple[Rule, ...] = (*ANOMALIES, *PATTERNS)
 # Anomalies have neither timers nor anything to show.
 SHOWN = tuple((place, rule) for place, rule in enumerate(RULES) if isinstance(rule, Pattern))
-SHOWN_BITS = sum(1 << place for place, _ in SHOWN)
 LOOKING = [
     tuple((place, rule) for place, rule in enumerate(RULES) if rules >> place & 1)
     for rules in range(1 << len(RULES))
@@ -113,11 +112,10 @@ def relevant(events: pl.DataFrame) -> pl.DataFrame:
     total_amount, ip, and items (structs with a product_id). Events without a user are left out.
     """
     products = pl.col("items").list.eval(pl.element().struct.field("product_id").drop_nulls())
-    rows = events.with_columns(amount="total_amount").filter(
-        pl.col("user_id").is_not_null() & pl.any_horizontal(rule.when for rule in RULES)
-    )
     has_items = (pl.col("event_type") == "purchase") & (pl.col("items").list.len() > 0)
-    return rows.with_columns(bought=pl.when(has_items).then(products)).select(*RELEVANT)
+    rows = events.with_columns(amount="total_amount", bought=pl.when(has_items).then(products))
+    is_relevant = pl.any_horizontal(rule.when for rule in RULES)
+    return rows.select(*RELEVANT).filter(pl.col("user_id").is_not_null() & is_relevant)
 
 
 def fold(memories: Mapping[str, bytes], events: pl.DataFrame, now: int) -> Folded:
@@ -159,7 +157,7 @@ def _by_user(events: pl.DataFrame) -> Iterator[tuple[str, Iterable[Event]]]:
     ordered = ordered.with_columns(rules=pl.sum_horizontal(bits)).filter(pl.col("rules") > 0)
     columns = [ordered[name].to_list() for name in Event._fields]
     rows = map(Event._make, zip(*columns, strict=True))
-    runs = ordered["user_id"].rle().struct
+    runs = ordered["user_id"].rle().struct.unnest()
     for user_id, length in zip(runs["value"].to_list(), runs["len"].to_list(), strict=True):
         yield user_id, islice(rows, length)
 
@@ -202,10 +200,9 @@ class _Follower:
                     machine = machines[place] = rule.machine()
                 found.rule = rule
                 machine.on(event, found)
-            if event.rules & SHOWN_BITS:
+            if found.is_changed:
                 due = _due(machines)
-                if found.is_changed:
-                    self._show(machines, event.event_at)
+                self._show(machines, event.event_at)
         return due
 
     def _pass(self, machines: Machines, due: int, time: int) -> int:

@@ -23,8 +23,8 @@ from streaming.shards import MapState, Shards
 __all__ = ["WatchKeeper", "Watched"]
 
 SECOND_US = 1_000_000
-# What an epoch brings of a replay may span days: its slots are wider, so that they stay few.
-MOST_SLOTS = 8
+# What an epoch brings of a replay may span days: its slots are wider, so that about so many do.
+MOST_SLOTS = 4
 # Short, as it delays what is detected while the stream runs; timers are at most 70 min ahead.
 AGENDA_US = 5 * SECOND_US
 # Nobody sees a user being forgotten.
@@ -100,37 +100,39 @@ class WatchKeeper:
         """
         stored = self._book.get()
         book = Book() if stored is None else msgspec.msgpack.decode(stored[0], type=Book)
-        rows = NOTHING if events.is_empty() else relevant(events)
-        fresh = rows.filter(pl.col("event_at") >= book.decided)
-        book.decided = max(book.decided, now if is_exact else now // SECOND_US * SECOND_US)
-        decided = self._take(book, fresh)
-        folded = self._fold(book, decided, self._due(book, is_exact=is_exact))
-        self._book.update((msgspec.msgpack.encode(book),))
-        late = rows.height - fresh.height
-        next_due = _next_due(book, is_exact=is_exact)
-        return Watched(*folded[1:4], late, next_due, book.live, folded.capped)
-
-    def _take(self, book: Book, fresh: pl.DataFrame) -> pl.DataFrame:
-        """What is decided now, of the buffer and of what is fresh; the rest goes to the buffer."""
+        before = book.decided
+        book.decided = max(before, now if is_exact else now // SECOND_US * SECOND_US)
         passed = [slot for slot, first in book.buffered if first < book.decided]
-        book.buffered = [one for one in book.buffered if one[1] >= book.decided]
-        rows = pl.concat([fresh, *map(self._rows, passed)])
+        due = self._due(book, is_exact=is_exact)
+        if events.is_empty() and not passed and not due:
+            return Watched(*IDLE[1:4], 0, _next_due(book, is_exact=is_exact), book.live, 0)
+        late, fresh = _cut(relevant(events), before)
+        decided, waiting = _cut(pl.concat([fresh, *self._taken(book, passed)]), book.decided)
+        self._append(book, waiting)
+        folded = self._fold(book, decided, due)
+        self._book.update((msgspec.msgpack.encode(book),))
+        next_due = _next_due(book, is_exact=is_exact)
+        return Watched(*folded[1:4], late.height, next_due, book.live, folded.capped)
+
+    def _taken(self, book: Book, passed: Sequence[Slot]) -> list[pl.DataFrame]:
+        """The rows of those slots, which are removed from the buffer."""
+        rows = [self._rows(slot) for slot in passed]
         for slot in passed:
             self._buffer.removeKey(slot)
-        is_decided = pl.col("event_at") < book.decided
-        self._append(book, rows.filter(~is_decided))
-        return rows.filter(is_decided)
+        book.buffered = [one for one in book.buffered if one[0] not in passed]
+        return rows
 
     def _append(self, book: Book, rows: pl.DataFrame) -> None:
-        if rows.is_empty():
-            return
-        width = _width(rows["event_at"])
-        parts = rows.with_columns(start=pl.col("event_at") // width * width)
+        """Put rows into the buffer; they are in order of time."""
         buffered = dict(book.buffered)
-        for (start,), new in parts.partition_by("start", as_dict=True, include_key=False).items():
-            slot = Slot(start, width)
+        width = _width(rows["event_at"])
+        while rows.height:
+            first = rows["event_at"][0]
+            slot = Slot(first // width * width, width)
+            end = rows["event_at"].search_sorted(slot.start + width)
+            new, rows = rows[:end], rows[end:]
             there = pl.concat([self._rows(slot), new]) if slot in buffered else new
-            buffered[slot] = there["event_at"].min()
+            buffered[slot] = min(first, buffered.get(slot, first))
             self._buffer.updateValue(slot, (to_blob(there),))
         book.buffered = list(buffered.items())
 
@@ -154,7 +156,7 @@ class WatchKeeper:
         names = dict.fromkeys(name for users in due.values() for name in users)
         names |= dict.fromkeys(events["user_id"].unique().to_list())
         if not names:
-            return fold({}, NOTHING, book.decided)
+            return IDLE
         shards = Shards(self._users, book.shards, Kept)
         known = shards.read(names)
         machines = {name: one.machines for name, one in known.items()}
@@ -197,14 +199,20 @@ class WatchKeeper:
 
 STRANGER = Kept(None, None, b"")
 NOTHING = pl.DataFrame(schema=RELEVANT)
+IDLE = fold({}, NOTHING, NEVER)
+
+
+def _cut(rows: pl.DataFrame, at: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows before and from that time on, in order."""
+    ordered = rows.sort("event_at")
+    place = ordered["event_at"].search_sorted(at)
+    return ordered[:place], ordered[place:]
 
 
 def _width(times: pl.Series) -> int:
-    """The smallest power of two seconds that puts them into few enough slots."""
-    width, starts = SECOND_US, (times // SECOND_US).unique()
-    while len(starts) > MOST_SLOTS:
-        width, starts = width * 2, (starts // 2).unique()
-    return width
+    """The smallest power of two seconds of which few enough cover these times, in order."""
+    span = times[-1] - times[0] if len(times) else 0
+    return SECOND_US << (span // (MOST_SLOTS * SECOND_US)).bit_length()
 
 
 def _slot(at: int) -> int | None:
