@@ -17,7 +17,7 @@ from features.machines import (
     Machine,
 )
 
-__all__ = ["ANOMALIES", "LARGE_PURCHASE", "LOCATION_CHANGE", "RAPID_CLICKS"]
+__all__ = ["LARGE_PURCHASE", "LOCATION_CHANGE", "RAPID_CLICKS"]
 
 FASTEST_US = SECOND_US // 10
 TIMES = 5.0
@@ -131,4 +131,3 @@ LOCATION_CHANGE = Anomaly(
         " than 1 h after an event from another ip."
     ),
 )
-ANOMALIES = (RAPID_CLICKS, LARGE_PURCHASE, LOCATION_CHANGE)

@@ -23,7 +23,7 @@ from features.machines import (
     Pattern,
 )
 
-__all__ = ["CART_ABANDONMENT_RISK", "PATTERNS", "PRODUCT_COMPARISON"]
+__all__ = ["CART_ABANDONMENT_RISK", "PRODUCT_COMPARISON"]
 
 ACTIVE_US = 3600 * SECOND_US
 PATIENCE_US = 600 * SECOND_US
@@ -215,4 +215,3 @@ CART_ABANDONMENT_RISK = Pattern(
         " latest 1,000 episodes are remembered."
     ),
 )
-PATTERNS = (PRODUCT_COMPARISON, CART_ABANDONMENT_RISK)

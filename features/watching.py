@@ -7,15 +7,15 @@ decided for all events at once: which rules look at an event, and which of them 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
 
-from features.anomalies import ANOMALIES
+from features.anomalies import LARGE_PURCHASE, LOCATION_CHANGE, RAPID_CLICKS
 from features.machines import FOREVER, NEVER, Event, Findings, Machine, Pattern, Rule
-from features.patterns import PATTERNS
+from features.patterns import CART_ABANDONMENT_RISK, PRODUCT_COMPARISON
 
 __all__ = [
     "ALERTS",
@@ -30,7 +30,13 @@ __all__ = [
 ]
 
 # What is kept of a user has a place for each rule: a new one goes last, and none is taken out.
-RULES: tuple[Rule, ...] = (*ANOMALIES, *PATTERNS)
+RULES: tuple[Rule, ...] = (
+    RAPID_CLICKS,
+    LARGE_PURCHASE,
+    LOCATION_CHANGE,
+    PRODUCT_COMPARISON,
+    CART_ABANDONMENT_RISK,
+)
 # Anomalies have neither timers nor anything to show.
 SHOWN = tuple((place, rule) for place, rule in enumerate(RULES) if isinstance(rule, Pattern))
 LOOKING = [
@@ -125,13 +131,13 @@ def fold(memories: Mapping[str, bytes], events: pl.DataFrame, now: int) -> Folde
     What happened before has to have been folded before.
     """
     follower = _Follower(now)
-    quiet = dict.fromkeys(memories)
+    busy = set(events["user_id"].unique().to_list())
+    quiet: list[tuple[str, Iterable[Event]]] = [(name, ()) for name in memories if name not in busy]
     kept: dict[str, Memory] = {}
-    for user_id, mine in _by_user(events):
-        quiet.pop(user_id, None)
-        _keep(kept, user_id, follower.follow(user_id, memories.get(user_id), mine))
-    for user_id in quiet:
-        _keep(kept, user_id, follower.follow(user_id, memories[user_id], ()))
+    for user_id, mine in chain(_by_user(events), quiet):
+        memory = follower.follow(user_id, memories.get(user_id), mine)
+        if memory is not None:
+            kept[user_id] = memory
     found = follower.found
     return Folded(
         kept,
@@ -142,19 +148,10 @@ def fold(memories: Mapping[str, bytes], events: pl.DataFrame, now: int) -> Folde
     )
 
 
-def _keep(kept: dict[str, Memory], user_id: str, memory: Memory | None) -> None:
-    if memory is not None:
-        kept[user_id] = memory
-
-
 def _by_user(events: pl.DataFrame) -> Iterator[tuple[str, Iterable[Event]]]:
     """The users' events in order, each with a bit for each rule that has to see it."""
     ordered = events.sort("user_id", "event_at", "event_id")
-    bits = [
-        _sees(rule).fill_null(False).cast(pl.Int32) * (1 << place)
-        for place, rule in enumerate(RULES)
-    ]
-    ordered = ordered.with_columns(rules=pl.sum_horizontal(bits)).filter(pl.col("rules") > 0)
+    ordered = ordered.with_columns(rules=SEEN_BY).filter(pl.col("rules") > 0)
     columns = [ordered[name].to_list() for name in Event._fields]
     rows = map(Event._make, zip(*columns, strict=True))
     runs = ordered["user_id"].rle().struct.unnest()
@@ -163,7 +160,13 @@ def _by_user(events: pl.DataFrame) -> Iterator[tuple[str, Iterable[Event]]]:
 
 
 def _sees(rule: Rule) -> pl.Expr:
-    return rule.when if rule.redundant is None else rule.when & ~rule.redundant.fill_null(False)
+    skips = pl.lit(False) if rule.redundant is None else rule.redundant.fill_null(False)
+    return (rule.when & ~skips).fill_null(False)
+
+
+SEEN_BY = pl.sum_horizontal(
+    _sees(rule).cast(pl.Int32) * (1 << place) for place, rule in enumerate(RULES)
+)
 
 
 class _Follower:

@@ -25,7 +25,8 @@ __all__ = ["WatchKeeper", "Watched"]
 SECOND_US = 1_000_000
 # What an epoch brings of a replay may span days: its slots are wider, so that about so many do.
 MOST_SLOTS = 4
-# Short, as it delays what is detected while the stream runs; timers are at most 70 min ahead.
+# While the stream runs, an abandoned cart is detected at most this late. Timers lie at most 70 min
+# ahead, so shorter slots would only be more of them.
 AGENDA_US = 5 * SECOND_US
 # Nobody sees a user being forgotten.
 FORGET_US = 600 * SECOND_US
@@ -103,11 +104,12 @@ class WatchKeeper:
         before = book.decided
         book.decided = max(before, now if is_exact else now // SECOND_US * SECOND_US)
         passed = [slot for slot, first in book.buffered if first < book.decided]
-        due = self._due(book, is_exact=is_exact)
+        due = self._woken(book, is_exact=is_exact)
         if events.is_empty() and not passed and not due:
+            # The book need not say so: where nothing was decided, nothing can come too late.
             return Watched(*IDLE[1:4], 0, _next_due(book, is_exact=is_exact), book.live, 0)
         late, fresh = _cut(relevant(events), before)
-        decided, waiting = _cut(pl.concat([fresh, *self._taken(book, passed)]), book.decided)
+        decided, waiting = _cut(_joined(fresh, *self._taken(book, passed)), book.decided)
         self._append(book, waiting)
         folded = self._fold(book, decided, due)
         self._book.update((msgspec.msgpack.encode(book),))
@@ -131,7 +133,7 @@ class WatchKeeper:
             slot = Slot(first // width * width, width)
             end = rows["event_at"].search_sorted(slot.start + width)
             new, rows = rows[:end], rows[end:]
-            there = pl.concat([self._rows(slot), new]) if slot in buffered else new
+            there = _joined(new, self._rows(slot)) if slot in buffered else new
             buffered[slot] = min(first, buffered.get(slot, first))
             self._buffer.updateValue(slot, (to_blob(there),))
         book.buffered = list(buffered.items())
@@ -140,14 +142,14 @@ class WatchKeeper:
         stored = self._buffer.getValue(slot)
         return NOTHING if stored is None else from_blob(stored[0])
 
-    def _due(self, book: Book, *, is_exact: bool) -> dict[int, Sequence[str]]:
+    def _woken(self, book: Book, *, is_exact: bool) -> dict[int, Sequence[str]]:
         """The slots of the agenda that have passed, taken out of it."""
         ahead = 0 if is_exact else AGENDA_US - 1
         passed = [slot for slot in book.slots if slot * AGENDA_US + ahead < book.decided]
         due: dict[int, Sequence[str]] = {}
         for slot in passed:
             found = self._agenda.getValue((slot,))
-            due[slot] = [] if found is None else list(found[0])
+            due[slot] = () if found is None else found[0]
             self._agenda.removeKey((slot,))
         book.slots = [slot for slot in book.slots if slot not in due]
         return due
@@ -200,6 +202,11 @@ class WatchKeeper:
 STRANGER = Kept(None, None, b"")
 NOTHING = pl.DataFrame(schema=RELEVANT)
 IDLE = fold({}, NOTHING, NEVER)
+
+
+def _joined(*rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that an older version wrote may lack a column: they have nothing in it."""
+    return pl.concat(rows, how="diagonal")
 
 
 def _cut(rows: pl.DataFrame, at: int) -> tuple[pl.DataFrame, pl.DataFrame]:
