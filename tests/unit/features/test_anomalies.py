@@ -60,6 +60,11 @@ def test_the_mean_is_of_all_earlier_purchases() -> None:
     assert found[1][3] == pytest.approx(5 * 0.01 / 3)
 
 
+def test_sums_that_no_double_holds_do_not_hide_a_large_purchase() -> None:
+    (found,) = alerts("0:00 pay 3e307", "1:00 pay 3e307", "2:00 pay 1.7e308")
+    assert found == ("large_purchase", "e0002", 1.7e308, pytest.approx(1.5e308))
+
+
 def test_a_new_ip_less_than_an_hour_after_another_is_a_change_of_location() -> None:
     assert alerts("0:00 from 10.0.0.1", "59:59 from 10.0.0.2") == [
         ("location_change", "e0001", 3599.0, 3600.0)
