@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 from shopping import at, clock, folded, frame, log
 
@@ -218,6 +219,30 @@ def test_a_user_of_whom_nothing_is_left_to_say_is_forgotten() -> None:
     assert days(1, "0:00 click") == []
     assert days(1, "0:00 add a", "0:01 buy a") == []
     assert days(99, "0:00 pay 1") == ["u"]
+
+
+@pytest.mark.parametrize(
+    ("before", "last"),
+    [
+        (("0:00 from 10.0.0.1", "43190:00 from 10.0.0.2"), ("from 10.0.0.1",)),
+        (("0:00 view a/x", "0:00 view b/x", "0:01 add a"), ("view c/x", "add c")),
+        (("0:00 add a",), ("add a",)),
+    ],
+    ids=["ip", "run", "episode"],
+)
+def test_what_is_remembered_for_thirty_days_is_so_to_their_end(
+    before: tuple[str, ...], last: tuple[str, ...]
+) -> None:
+    """The watermark comes to the very end before the events do."""
+    end = "43200:00"
+    lines = (*before, *(f"{end} {what}" for what in last))
+    events, whole = relevant(frame(log(*lines))), folded(*lines, until="43201:00")
+    first = fold({}, events.filter(events["event_at"] < at(end)), at(end))
+    known = {user: memory.machines for user, memory in first.memories.items()}
+    second = fold(known, events.filter(events["event_at"] >= at(end)), at("43201:00"))
+    for name in ("messages", "alerts"):
+        parts = [getattr(first, name), getattr(second, name)]
+        assert pl.concat(parts).equals(getattr(whole, name))
 
 
 def test_every_rule_has_a_name_a_topic_and_a_sentence() -> None:
