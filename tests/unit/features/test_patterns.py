@@ -140,11 +140,32 @@ def test_an_addition_counts_at_or_after_the_view_of_its_product() -> None:
 
 
 def test_a_run_is_told_once_and_a_new_run_again() -> None:
-    more = ("5:00 add c", "5:10 view d/x", "5:20 add d")
+    more = (
+        "5:00 add c",
+        "5:10 view d/x",
+        "5:20 view e/x",
+        "5:30 view f/x",
+        "5:40 add d",
+        "5:50 add e",
+    )
     assert len(messages(*COMPARED, *more, until="10:00")) == 1
     again = ("6:00 view z/y", "7:00 view a/x", "7:01 view b/x", "7:02 view c/x", "7:03 add a")
     found = messages(*COMPARED, *more, *again, "7:04 add c", until="10:00")
     assert found == ["4:00 product_comparison a,b", "7:04 product_comparison a,c"]
+
+
+def test_what_was_put_into_the_cart_in_one_run_does_not_count_in_the_next() -> None:
+    lines = ("0:00 view a/x", "0:01 add a", "1:00 view b/y", "2:00 view c/y", "3:00 view d/y")
+    assert messages(*lines, "4:00 add b", until="5:00") == []
+    assert messages(*lines, "4:00 add b", "4:01 add c", until="5:00") == [
+        "4:01 product_comparison b,c"
+    ]
+
+
+@pytest.mark.parametrize(("late", "told"), [("00", True), ("00.000001", False)])
+def test_an_addition_counts_until_its_run_is_over(late: str, told: bool) -> None:
+    found = messages(*COMPARED[:4], f"43202:{late} add b")
+    assert any("product_comparison" in one for one in found) is told
 
 
 def test_a_run_is_over_after_thirty_days_without_a_view() -> None:

@@ -175,6 +175,22 @@ def test_in_a_replay_timers_go_off_to_the_microsecond() -> None:
     assert keeper(store).step(frame([]), at("10:00") + 1, is_exact=True).messages.height == 1
 
 
+def test_a_user_who_was_looked_at_too_early_is_looked_at_again() -> None:
+    store = Store()
+    keeper(store).step(frame(log("0:03 add a")), at("0:04"), is_exact=True)
+    assert keeper(store).step(frame([]), at("10:02"), is_exact=True).messages.is_empty()
+    assert keeper(store).step(frame([]), at("10:04"), is_exact=True).messages.height == 1
+
+
+def test_a_new_deadline_may_lie_before_the_one_that_is_waited_for() -> None:
+    store = Store()
+    keeper(store).step(frame(log("0:00 add a")), at("11:00"), is_exact=False)
+    assert keeper(store).step(frame([]), at("12:00"), is_exact=False).live == 1
+    keeper(store).step(frame(log("12:00 add b")), at("13:00"), is_exact=False)
+    found = keeper(store).step(frame([]), at("23:00"), is_exact=False)
+    assert found.messages["product_ids"].to_list() == [["b"]]
+
+
 def test_what_is_to_be_done_next_is_said_until_nobody_is_left() -> None:
     store, times = Store(), []
     step = keeper(store).step(frame(log("0:00 add a", "1:00 from 1")), START, is_exact=False)
