@@ -163,9 +163,8 @@ class Carts(Machine):
         at = event.event_at
         open_ = self.waiting | self.risky | self.resting
         bought = open_ if event.bought is None else [one for one in event.bought if one in open_]
-        covered = [product for product in bought if open_[product][0] < at]
-        self._close(covered, found)
-        if again := {one: (at, at) for one in covered if open_[one][1] == at}:
+        self._close(bought, found)
+        if again := {one: (at, at) for one in bought if open_[one][1] == at}:
             self.waiting.update(again)
             found.set_timer()
 

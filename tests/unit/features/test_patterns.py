@@ -74,6 +74,8 @@ def test_an_episode_lasts_from_the_first_addition_until_it_is_covered_or_cancell
     for end in ("remove a", "buy a", "buy"):
         two = messages("0:00 add a", f"20:00 {end}", "30:00 add a")
         assert two == ["10:00 cart_abandonment_risk a", "40:00 cart_abandonment_risk a"]
+    after_the_flag = messages("0:00 add a", "80:00 buy a", "90:00 add a")
+    assert after_the_flag == ["10:00 cart_abandonment_risk a", "100:00 cart_abandonment_risk a"]
     found = folded("0:00 add a", "20:00 buy", "30:00 add a").messages
     assert found["message_id"].n_unique() == 2
 

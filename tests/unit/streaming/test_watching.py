@@ -135,6 +135,17 @@ def test_events_wait_until_the_watermark_has_passed_them() -> None:
     assert second.alerts["event_id"].to_list() == ["e0001"]
 
 
+def test_what_comes_one_by_one_waits_together() -> None:
+    store = Store()
+    for clock in ("0:05.50", "0:05.45", "0:05.52"):
+        click = {**log(f"{clock} click")[0], "event_id": clock}
+        waiting = keeper(store).step(frame([click]), START, is_exact=True)
+    assert len(store.states["watch_buffer"]) == 1
+    assert waiting.next_due == at("0:05.45")
+    found = keeper(store).step(frame([]), at("0:06"), is_exact=True)
+    assert found.alerts["event_id"].to_list() == ["0:05.50", "0:05.52"]
+
+
 def test_an_event_whose_time_is_decided_is_late_and_changes_nothing() -> None:
     store = Store()
     keeper(store).step(frame(log("0:05 click")), at("0:10"), is_exact=True)
