@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle.windows import windowed
+from spark_state import Map, Store
 
 from features.window_set import WindowSet
 from features.windows import Aggregation, Grid, Kind, Latest, windows
@@ -42,50 +42,8 @@ LAST = Latest(name="recent", of="kind", most=2, doc="The last two.")
 SHOPS = WindowSet(("shop_id",), (COUNT, TOTAL, TOP), latest=(LAST,))
 
 
-class Value:
-    """Spark's ValueState, kept in memory."""
-
-    def __init__(self) -> None:
-        self.value: tuple[Any, ...] | None = None
-
-    def get(self) -> tuple[Any, ...] | None:
-        return self.value
-
-    def update(self, value: tuple[Any, ...]) -> None:
-        self.value = value
-
-
-class Map(dict[tuple[Any, ...], tuple[Any, ...]]):
-    """Spark's MapState, kept in memory; `reads` are the keys asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads: list[tuple[Any, ...]] = []
-
-    def getValue(self, key: tuple[Any, ...]) -> tuple[Any, ...] | None:  # noqa: N802
-        self.reads.append(key)
-        return self.get(key)
-
-    def updateValue(self, key: tuple[Any, ...], value: tuple[Any, ...]) -> None:  # noqa: N802
-        self[key] = value
-
-    def removeKey(self, key: tuple[Any, ...]) -> None:  # noqa: N802
-        self.pop(key, None)
-
-
-@dataclass
-class Store:
-    """What outlives a keeper."""
-
-    states: dict[str, Any] = field(default_factory=dict)
-
-    def getValueState(self, name: str, _: str) -> Value:  # noqa: N802
-        found: Value = self.states.setdefault(name, Value())
-        return found
-
-    def getMapState(self, name: str, *_: str) -> Map:  # noqa: N802
-        found: Map = self.states.setdefault(name, Map())
-        return found
+class Shops(Store):
+    """What outlives a keeper of shops."""
 
     @property
     def shards(self) -> Map:
@@ -96,7 +54,7 @@ class Store:
         return sum(len(msgspec.msgpack.decode(blob)) for (blob,) in self.shards.values())
 
 
-def keeper(store: Store, shops: WindowSet = SHOPS) -> WindowedKeeper:
+def keeper(store: Shops, shops: WindowSet = SHOPS) -> WindowedKeeper:
     return WindowedKeeper("shops", shops, store)  # type: ignore[arg-type]
 
 
@@ -129,7 +87,7 @@ def test_the_last_rows_are_those_of_the_slow_way(log: list[Event], data: st.Data
     """Every epoch has a new keeper: what it does not find in the store it does not know."""
     left = data.draw(st.permutations(log))
     watermark = min(one["event_at"] for one in log) - HOUR
-    store, shown = Store(), {}
+    store, shown = Shops(), {}
     while left:
         size = data.draw(st.integers(1, len(left)))
         batch, left = left[:size], left[size:]
@@ -152,7 +110,7 @@ def test_the_last_rows_are_those_of_the_slow_way(log: list[Event], data: st.Data
 
 
 def test_an_epoch_reads_what_it_touches_and_nothing_else() -> None:
-    store = Store()
+    store = Shops()
     keeper(store).step(frame(*(event(n, NOW, f"s{n}") for n in range(100))), 0, is_exact=False)
     before = dict(store.shards)
     store.shards.reads.clear()
@@ -163,7 +121,7 @@ def test_an_epoch_reads_what_it_touches_and_nothing_else() -> None:
 
 
 def test_while_the_stream_runs_time_passes_slot_by_slot() -> None:
-    store = Store()
+    store = Shops()
     at = NOW // SLOT_US * SLOT_US
     first = keeper(store).step(frame(event(1, at)), at, is_exact=False)
     leaves = at + 300 * SECOND
@@ -177,7 +135,7 @@ def test_while_the_stream_runs_time_passes_slot_by_slot() -> None:
 
 
 def test_a_feature_declared_later_starts_empty_and_the_others_go_on() -> None:
-    store = Store()
+    store = Shops()
     before = WindowSet(("shop_id",), (COUNT,))
     keeper(store, before).step(frame(event(1, NOW), event(2, NOW, "b")), 0, is_exact=False)
     keeper(store).step(frame(event(3, NOW)), 0, is_exact=False)
