@@ -5,12 +5,20 @@ from __future__ import annotations
 import polars as pl
 
 from features.columns import ColumnType
+from features.contracts.commerce import EVENT_TYPES
 from features.dimensions import Dimensions
 from features.session_set import SIGN
-from features.window_set import WindowSet
+from features.window_set import IS_EVENT, WindowSet
 from features.windows import Aggregation, Grid, Kind, Latest, Rate, windows
 
-__all__ = ["COMMERCE_USER", "ITEM", "of_shoppers", "sessions_of_users", "shopping"]
+__all__ = [
+    "COMMERCE_USER",
+    "ITEM",
+    "of_shoppers",
+    "patterns_of_users",
+    "sessions_of_users",
+    "shopping",
+]
 
 ALL = windows("5m 10m 30m 1h 24h 7d 30d")
 # An item of a purchase is a row of its own, so that the purchase itself counts once.
@@ -106,8 +114,15 @@ COMMERCE_USER = WindowSet(
         Latest(
             name="last_seen_at",
             of="event_at",
+            where={"event_type": EVENT_TYPES},
             type=ColumnType.TIMESTAMP,
             doc="Time of the last event.",
+        ),
+        Latest(
+            name="pattern_detected",
+            of="pattern_detected",
+            ends=True,
+            doc="The newest active pattern: active for an hour, unless it is cleared.",
         ),
     ),
 )
@@ -157,6 +172,12 @@ def sessions_of_users(changes: pl.DataFrame, dimensions: Dimensions) -> pl.DataF
         event_at="ended_at",
         event_id=pl.col("started_at").cast(pl.String),
     )
+
+
+def patterns_of_users(flags: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
+    """Changes of the pattern that is shown, as rows that are no events."""
+    del dimensions
+    return flags.with_columns(pl.lit(value=False).alias(IS_EVENT))
 
 
 def _categorised(rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:

@@ -23,20 +23,22 @@ Source = Callable[[pl.DataFrame, Dimensions], pl.DataFrame]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """Rows for the entities of `key`, made of the accepted events of the topic `of`, or of what
-    changed in the session view `of` (`session_set.Step.changes`).
+    changed in the session view `of` (`session_set.Step.changes`). Those that are `watched` also go
+    to the rules of `features.watching`.
     """
 
     name: str
     of: str
     key: str
     rows: Source
+    watched: bool = False
 
 
 FEEDS: Mapping[str, Feed] = MappingProxyType(
     {
         feed.name: feed
         for feed in (
-            Feed(name="shoppers", of="user-events", key="user_id", rows=of_shoppers),
+            Feed(name="shoppers", of="user-events", key="user_id", rows=of_shoppers, watched=True),
             Feed(name="products", of="user-events", key="product_id", rows=of_products),
             Feed(
                 name="groups",

@@ -15,7 +15,12 @@ from features.columns import Column, ColumnType
 from features.commerce_experiment import COMMERCE_EXPERIMENT
 from features.commerce_product import COMMERCE_PRODUCT
 from features.commerce_sessions import COMMERCE_SESSION, DERIVED_SESSION
-from features.commerce_user import COMMERCE_USER, sessions_of_users, shopping
+from features.commerce_user import (
+    COMMERCE_USER,
+    patterns_of_users,
+    sessions_of_users,
+    shopping,
+)
 from features.dimensions import Dimensions
 from features.errors import UnknownName
 from features.feeds import FEEDS, Feed, Source
@@ -24,7 +29,10 @@ from features.webtoon_reads import EPISODE, EXPERIMENT, SEGMENT, USER
 from features.webtoon_session import WEBTOON_SESSION, reading
 from features.window_set import WindowSet
 
-__all__ = ["VIEWS", "FeatureView", "Messages", "Source", "view_named"]
+__all__ = ["PATTERNS", "VIEWS", "FeatureView", "Messages", "Source", "view_named"]
+
+
+PATTERNS = "patterns"
 
 
 def as_they_are(rows: pl.DataFrame, _: Dimensions) -> pl.DataFrame:
@@ -65,7 +73,8 @@ class FeatureView:
 
     What is kept of an entity is declared by `sessions` or by `windows`, and of which rows by
     `source`: of the accepted events of the topic, or where there is a `feed` of its rows. `also`:
-    rows made of what changed in other views of the same feed, by their names.
+    rows made of what changed in other views of the same feed, by their names, or in the pattern
+    that is shown (`PATTERNS`).
 
     `redis_key` is a template over the entity's columns; `ttl_seconds` runs from the last write that
     an event caused. `redis_lists`: features that are lists of their own in Redis, and their keys.
@@ -221,7 +230,7 @@ DECLARED = (
         windows=COMMERCE_USER,
         feed=FEEDS["shoppers"],
         source=shopping,
-        also={"derived_session_features": sessions_of_users},
+        also={"derived_session_features": sessions_of_users, PATTERNS: patterns_of_users},
         redis_key="user_features:{user_id}",
         redis_lists={"recent_product_ids": "user_recent_products:{user_id}"},
     ),

@@ -34,7 +34,7 @@ from features.windows import (
     Window,
 )
 
-__all__ = ["PLACE", "VALUES", "Tiles", "WindowSet"]
+__all__ = ["IS_EVENT", "PLACE", "VALUES", "Tiles", "WindowSet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ VALUES: dict[str, type[pl.DataType]] = {
     "last_at": pl.Int64,
     "last_id": pl.String,
 }
+# Optional, of rows: false for what only follows from events and time, like a pattern's end.
+IS_EVENT = "is_event"
 INDEX = "row of `at`"
 # Values are kept as text; times leave as microseconds.
 LATEST_AS: dict[ColumnType, type[pl.DataType]] = {
@@ -77,8 +79,8 @@ class WindowSet:
     """The windowed features of one entity, compiled from their declarations.
 
     Input rows have the entity's columns, `event_at` (microseconds) and `event_id`, and where an
-    aggregation is `signed` also `sign`; rows without an entity count nowhere. They must be free of
-    copies.
+    aggregation is `signed` also `sign`, and perhaps `is_event`; rows without an entity count
+    nowhere. They must be free of copies.
     """
 
     def __init__(
@@ -359,8 +361,10 @@ def _newest(values: pl.DataFrame, one: Latest) -> pl.DataFrame:
     if one.most is not None:
         distinct = pl.col("value").unique(maintain_order=True)
         return found.agg(distinct.head(one.most).reverse().alias(one.name))
-    value = pl.col("value").first().cast(LATEST_AS[one.type])
-    return found.agg(value.alias(one.name))
+    newest = pl.col("value").first()
+    if one.ends:
+        newest = pl.when(newest != "").then(newest)
+    return found.agg(newest.cast(LATEST_AS[one.type]).alias(one.name))
 
 
 def _covers(window: Window) -> pl.Expr:

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from features.session_set import SIGN
-from features.window_set import Tiles, WindowSet
+from features.window_set import IS_EVENT, Tiles, WindowSet
 
-__all__ = ["DUE", "IS_EVENT", "Step", "WindowedState", "empty", "step"]
+__all__ = ["DUE", "Step", "WindowedState", "empty", "step"]
 
 LAST_AT = "last_at"
 DUE = "due"
-# Optional, of rows: false for what only follows from events and time, like a pattern's end.
-IS_EVENT = "is_event"
 
 
 @dataclass(frozen=True, slots=True)

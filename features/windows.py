@@ -160,7 +160,8 @@ class Latest:
     """The last value of a column, or with `most` a list of its last distinct values, oldest first.
 
     Nulls are left out, and rows in which a column of `where` holds none of its values. Of equal
-    event times the larger event id is the later.
+    event times the larger event id is the later. With `ends`, an empty text says that from then on
+    there is no value.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Latest:
     most: int | None = None
     type: ColumnType = ColumnType.STRING
     signed: bool = False
+    ends: bool = False
     doc: str
 
     @property

@@ -13,13 +13,15 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor, Stateful
 from features.dimensions import Dimensions, no_dimensions
 from features.feeds import Feed
 from features.session_set import SIGN
-from features.views import VIEWS, FeatureView
+from features.views import PATTERNS, VIEWS, FeatureView
+from features.window_set import IS_EVENT
 from streaming.event_stage import BEGINNING, event_columns
 from streaming.jobs import Job
 from streaming.outcome import FEED, WAKE, Outcome
 from streaming.packing import concat, from_blob
 from streaming.task import is_replay_of_task, watermark_of_task
 from streaming.visits import SessionKeeper
+from streaming.watching import WatchKeeper
 from streaming.windowed import WindowedKeeper
 
 __all__ = ["EntityStage"]
@@ -30,6 +32,7 @@ class EntityStage(StatefulProcessor):
 
     def __init__(self, job: Job, dimensions: Dimensions) -> None:
         self.views = job.views_of_feeds
+        self.watched = [feed for feed in job.feeds if feed.watched]
         self.dimensions = dimensions
 
     def init(self, handle: StatefulProcessorHandle) -> None:
@@ -39,6 +42,7 @@ class EntityStage(StatefulProcessor):
             for view in self.views
             if view.sessions is not None
         ]
+        self._watches = [(feed, WatchKeeper(handle)) for feed in self.watched]
         self._windows = [
             (view, WindowedKeeper(view.name, view.windows, handle))
             for view in self.views
@@ -75,7 +79,7 @@ class EntityStage(StatefulProcessor):
         *,
         is_exact: bool,
     ) -> None:
-        """Take the rows of each feed, packed; sessions first, others are made of them."""
+        """Take the rows of each feed, packed; sessions and rules first, others show them too."""
         now = BEGINNING if watermark is None else watermark
         fed = {name: concat(map(from_blob, parts)) for name, parts in blobs.items()}
         changed: dict[str, pl.DataFrame] = {}
@@ -83,9 +87,16 @@ class EntityStage(StatefulProcessor):
             stepped = keeper.step(self._rows_of(view, fed), now)
             outcome.put_frame(f"rows:{view.name}", stepped.rows)
             outcome.put_frame(f"gone:{view.name}", stepped.gone)
-            outcome.refuse(view.name, stepped.late.height)
+            outcome.limit(view.name, late=stepped.late.height)
             outcome.note(stepped.next_due, stepped.live)
             changed[view.name] = stepped.changes
+        for feed, watch in self._watches:
+            watched = watch.step(fed.get(feed.name, _nothing_fed(feed)), now, is_exact=is_exact)
+            outcome.put_frame("sent:retargeting", watched.messages)
+            outcome.put_frame("sent:alerts", watched.alerts)
+            outcome.limit(PATTERNS, late=watched.late, capped=watched.capped)
+            outcome.note(watched.next_due, 0)
+            changed[PATTERNS] = watched.flags
         for view, windows in self._windows:
             rows = self._with_others(view, self._rows_of(view, fed), changed)
             done = windows.step(rows, now, is_exact=is_exact)
@@ -106,7 +117,7 @@ class EntityStage(StatefulProcessor):
             return rows
         made = [source(changed[name], self.dimensions) for name, source in view.also.items()]
         rows = pl.concat([rows, *made], how="diagonal_relaxed")
-        return rows.with_columns(pl.col(SIGN).fill_null(1))
+        return rows.with_columns(pl.col(SIGN).fill_null(1), pl.col(IS_EVENT).fill_null(value=True))
 
 
 @cache
@@ -116,6 +127,7 @@ def _no_rows(name: str) -> pl.DataFrame:
     return view.source(_nothing_fed(view.feed), no_dimensions()) if view.feed else pl.DataFrame()
 
 
+@cache
 def _nothing_fed(feed: Feed) -> pl.DataFrame:
     of = VIEWS.get(feed.of)
     if of is not None and of.sessions is not None:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import polars as pl
+import polars.selectors as cs
 import structlog
 from pyspark.sql import DataFrame
 
@@ -33,6 +34,8 @@ from streaming.watermark import advance, when_idle
 __all__ = ["EpochRunner", "LostEpoch", "Totals"]
 
 UTC = pl.Datetime("us", "UTC")
+# What rules over events find goes to these topics.
+SENT = ("retargeting", "alerts")
 QUERY_ID = "sql.streaming.queryId"
 log = structlog.get_logger()
 
@@ -151,7 +154,7 @@ class EpochRunner:
             took=took,
             lag=lag,
             state=state,
-            late_for=_refused(frames.get("refused")),
+            limits=frames.get("limits"),
         )
 
     def _follow(self, epoch: Epoch, output: Output) -> dict[str, float]:
@@ -200,6 +203,11 @@ class EpochRunner:
             rows_in=rows_in,
             duplicates=0 if stats is None else int(stats["duplicates"].sum()),
             gone={name: frame for name, frame in gone.items() if frame is not None},
+            sent={
+                topic: _dated(frames[f"sent:{topic}"])
+                for topic in SENT
+                if f"sent:{topic}" in frames
+            },
         )
 
     def _note(
@@ -232,7 +240,7 @@ class EpochRunner:
         took: float,
         lag: int,
         state: Mapping[str, int | None],
-        late_for: Mapping[str, int],
+        limits: pl.DataFrame | None,
     ) -> None:
         log.info(
             "epoch",
@@ -242,7 +250,9 @@ class EpochRunner:
             accepted=_height(output.events),
             duplicates=output.duplicates,
             rejected=dict(output.dead["reason_code"].value_counts().rows()),
-            late_for=late_for,
+            late_for=_limits(limits, "late"),
+            capped=_limits(limits, "capped"),
+            sent={topic: frame.height for topic, frame in output.sent.items()},
             rows_out=_height(output.rows) + _height(output.gone),
             seconds=round(took, 3),
             stages={name: round(seconds, 3) for name, seconds in stages.items()},
@@ -270,11 +280,17 @@ def _gone(view: str, entities: pl.DataFrame | None) -> pl.DataFrame | None:
     return entities.select(*key, pl.col("event_at").cast(UTC))
 
 
-def _refused(frame: pl.DataFrame | None) -> dict[str, int]:
-    """How many events came too late for a view, but not for others."""
+def _dated(frame: pl.DataFrame) -> pl.DataFrame:
+    """The times of messages and alerts as times."""
+    return frame.with_columns(cs.by_name("event_at", "detected_at", require_all=False).cast(UTC))
+
+
+def _limits(frame: pl.DataFrame | None, what: str) -> dict[str, int]:
+    """By view, how many events came too late for it, or how often it had too much to remember."""
     if frame is None:
         return {}
-    return dict(frame.group_by("view").agg(pl.col("events").sum()).sort("view").rows())
+    sums = frame.group_by("view").agg(pl.col(what).sum()).filter(pl.col(what) > 0)
+    return dict(sums.sort("view").rows())
 
 
 def _read(frame: pl.DataFrame | None) -> Clock:

@@ -122,7 +122,7 @@ class EventStage(StatefulProcessor):
             outcome.note(stepped.next_due, stepped.live)
             changed[view.name] = stepped.changes
             if any(feed.of == view.topic for feed in self.feeds):
-                outcome.refuse(view.name, stepped.late.height)
+                outcome.limit(view.name, late=stepped.late.height)
             elif stepped.late.height:  # nobody else takes them
                 outcome.reject(view.topic, stepped.late, "session")
                 self._drop(view.topic, stepped.late, stepped.late.clear(), outcome)

@@ -7,7 +7,8 @@
 | `dead` | rejected events |
 | `feed:<feed>` | rows for the views of another key, on their way to the second stage |
 | `rows:<view>`, `gone:<view>` | changed rows, and entities whose row is no more |
-| `refused` | how many events came too late for a view |
+| `sent:<topic>` | messages and alerts of the rules over events |
+| `limits` | how many events came too late for a view, how often one had too much to remember |
 | `stats` | counts, and until when nothing is due |
 | `wake` | nothing: time has passed |
 """
@@ -34,6 +35,7 @@ STATS = {
     "next_due": pl.Int64,
     "live_keys": pl.Int64,
 }
+LIMITS = {"view": pl.String, "late": pl.Int64, "capped": pl.Int64}
 Packed = tuple[int, str, bytes]
 
 
@@ -62,10 +64,10 @@ class Outcome:
         self.late += events.height
         self.put_frame("dead", _late(topic, events, what))
 
-    def refuse(self, view: str, count: int) -> None:
-        """Events came too late for this view, but not for others."""
-        if count:
-            self.put_frame("refused", pl.DataFrame({"view": [view], "events": [count]}))
+    def limit(self, view: str, *, late: int, capped: int = 0) -> None:
+        """So many events came too late for this view, but not for others; so often it forgot."""
+        if late or capped:
+            self.put_frame("limits", pl.DataFrame([(view, late, capped)], LIMITS, orient="row"))
 
     def note(self, next_due: int | None, live: int) -> None:
         """Until when nothing is due, and how many keys live."""

@@ -57,6 +57,7 @@ class Output:
     `rows`: view name -> changed rows (the view's columns, `event_at`, and `by_event`: whether an
     event, and not only the passing of time, changed the row), one for each entity.
     `gone`: view name -> the entities whose row is no more, with the `event_at` that it had.
+    `sent`: topic -> messages of the rules over events (`features.watching`), each once.
     `events`: topic -> newly accepted events (`features.decoding.event_schema`, lineage).
     `dead`: rejected events, schema `DEAD`.
     """
@@ -67,6 +68,7 @@ class Output:
     rows_in: int
     duplicates: int
     gone: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    sent: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
 class EpochStore(Protocol):

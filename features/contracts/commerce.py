@@ -7,7 +7,7 @@ from math import isfinite
 from features.contract import Contract, Field, FieldType, Record
 from features.contracts.webtoon import DEVICES, PLATFORMS
 
-__all__ = ["COMMERCE"]
+__all__ = ["COMMERCE", "EVENT_TYPES"]
 
 EVENT_TYPES = (
     "page_view",

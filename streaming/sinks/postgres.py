@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 
 from features.columns import polars_schema
 from features.views import VIEWS, FeatureView
+from features.watching import ALERTS
 from streaming.ports import Clock, Epoch, Output
 from streaming.sinks import postgres_sql as statements
 
@@ -89,6 +90,7 @@ class PostgresEpochStore:
             for name, rows in output.rows.items():
                 _upsert(connection, self._views[name], epoch, rows)
             _put_dead_letters(connection, epoch, output.dead)
+            _put_alerts(connection, output.sent.get("alerts"))
             return epoch, output, clock
 
         return self._transact(write)
@@ -182,6 +184,12 @@ def _put_dead_letters(connection: Connection, epoch: Epoch, dead: pl.DataFrame) 
     letters = dead.select(*columns, "contract_version").iter_rows()
     with connection.cursor() as cursor:
         cursor.executemany(statements.PUT_DEAD_LETTER, _dated(letters, at))
+
+
+def _put_alerts(connection: Connection, alerts: pl.DataFrame | None) -> None:
+    if alerts is not None:
+        with connection.cursor() as cursor:
+            cursor.executemany(statements.PUT_ALERT, alerts.select(*ALERTS).iter_rows())
 
 
 def _dated(letters: Iterator[tuple[Any, ...]], at: datetime) -> Iterator[tuple[Any, ...]]:

@@ -19,6 +19,7 @@ __all__ = [
     "FIND_EPOCH",
     "PINNED_WATERMARK",
     "PIN_WATERMARK",
+    "PUT_ALERT",
     "PUT_DEAD_LETTER",
     "copy_rows",
     "create_incoming",
@@ -58,6 +59,10 @@ VALUES (%s, %s, %s, %b, %s, %s, %s, %s, %s)
 ON CONFLICT (topic, partition, "offset") DO UPDATE SET
     reason_code = excluded.reason_code, reason = excluded.reason,
     contract_version = excluded.contract_version, updated_at = excluded.updated_at"""
+
+PUT_ALERT = """
+INSERT INTO ops.alerts (user_id, event_id, alert_type, severity, reason, value, threshold, event_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 
 EVENT_AT = Column("event_at", ColumnType.TIMESTAMP, "Newest event time in the row.")
 STAMPS = ("updated_at", "feature_version", "generation", "epoch")

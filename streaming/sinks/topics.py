@@ -1,4 +1,4 @@
-"""What an epoch sends to Kafka: its rejected events, and the rows of views that have a topic.
+"""What an epoch sends to Kafka: its rejected events, rows of views that have a topic, findings.
 
 A repeated epoch sends the same messages again; `message_id`, the same each time, tells a reader so.
 """
@@ -58,7 +58,9 @@ class DeadLetterTopicSink:
 
 
 class FeatureTopicSink:
-    """Changed rows of views that declare `messages`: a JSON object each, keyed by the entity."""
+    """Changed rows of views that declare `messages`, keyed by the entity, and what rules find,
+    keyed by the user: a JSON object each.
+    """
 
     name = "topics"
 
@@ -67,7 +69,9 @@ class FeatureTopicSink:
         self._views = views
 
     def write(self, epoch: Epoch, output: Output) -> None:
-        """Send what has changed in the epoch; raises `NotDelivered`."""
+        """Send what has changed and what rules have found; raises `NotDelivered`."""
+        for topic, found in output.sent.items():
+            _deliver(self._producer, topic, epoch, _found(found))
         for name, rows in output.rows.items():
             view = self._views[name]
             if view.messages is not None:
@@ -124,6 +128,17 @@ def _letter(letter: Mapping[str, Any]) -> dict[str, Any]:
     }
     encoded = [(name, value.encode()) for name, value in headers.items()]
     return {"key": letter["key"], "value": letter["payload"], "headers": encoded}
+
+
+def _found(found: pl.DataFrame) -> list[dict[str, Any]]:
+    """What a rule finds has a name that no retry changes: the detection's, or event and rule."""
+    if "message_id" not in found.columns:
+        found = found.with_columns(
+            message_id=pl.concat_str("event_id", "alert_type", separator="/")
+        )
+    return [
+        {"key": row["user_id"], "value": msgspec.json.encode(row)} for row in found.rows(named=True)
+    ]
 
 
 def _messages(

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ import polars as pl
 import psycopg
 import pytest
 import redis
+import shopping
 from comparing import differences, known, online, plain
 from deltalake import DeltaTable
-from oracle.views import Log, expected
+from oracle import patterns
+from oracle.views import Log, expected, with_categories
 from stacks import consume
 
 from features.commerce_user import COMMERCE_USER
@@ -39,6 +42,20 @@ SECOND = 1_000_000
 START_US = 1_790_000_000 * SECOND
 DELAY = 10 * SECOND
 Row = dict[str, Any]
+
+
+# Between the two runs, so that the second decides all of it: what each shopper does (see shopping).
+WATCHED = {
+    "leaves a cart": ("2:00 add shoe",),
+    "compares": (
+        "2:00 view cup/cups", "2:10 view mug/cups", "2:20 add cup", "2:30 view jar/cups",
+        "2:40 add mug",
+    ),
+    "clicks": ("3:00 click", "3:00.099 click", "3:00.199 click"),
+    "splurges": ("3:00 pay 10", "3:10 pay 10", "3:20 pay 50", "3:30 pay 1000"),
+    "travels": ("3:00 from 10.0.0.1", "4:00 from 10.0.0.2"),
+    "buys": ("2:00 add shoe", "11:59 buy shoe"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,11 +104,33 @@ def stream(home: Path) -> Row:
     return summary
 
 
+def watched() -> list[Sent]:
+    return [
+        Sent(
+            topic=TOPIC,
+            key=None,
+            value=json.dumps(as_sent(shopper, event)).encode(),
+            event_at_us=event["event_at"],
+            due_us=event["event_at"],
+            received_at_ms=event["event_at"] // 1000,
+        )
+        for shopper, lines in WATCHED.items()
+        for event in shopping.log(*lines)
+    ]
+
+
+def as_sent(shopper: str, event: Row) -> Row:
+    known = {name: value for name, value in event.items() if value is not None}
+    known["timestamp"] = known.pop("event_at") // 1000
+    names = {"user_id": shopper, "event_id": f"{shopper} {event['event_id']}", "order_id": "o"}
+    return known | names | {"page_url": "/", "element_id": "button"}
+
+
 @pytest.fixture(scope="module")
 def run(stack: Endpoints, stack_home: Path) -> Run:
     logs = [
         list(log(START_US, seed=7, duration=60)),
-        list(log(START_US + 2400 * SECOND, seed=8, duration=10)),
+        [*watched(), *log(START_US + 2400 * SECOND, seed=8, duration=10)],
     ]
     summaries = []
     for sent in logs:
@@ -164,6 +203,35 @@ def test_each_change_of_a_product_is_a_message(run: Run) -> None:
             "SELECT product_id, view_count_5m FROM online.product_features"
         ).fetchall()
     assert {key: one["view_count_5m"] for key, one in newest.items()} == dict(found)
+
+
+def test_each_finding_of_the_rules_is_told_once(run: Run) -> None:
+    told = log_of(run)
+    log, watermark = with_categories(told), told.watermark
+    with psycopg.connect(run.stack.postgres) as connection:
+        kept = connection.execute("SELECT event_id, alert_type FROM ops.alerts").fetchall()
+    alerts = [json.loads(message.value()) for message in consume(run.stack, "alerts")]
+    assert sorted(kept) == sorted(patterns.alerts(log, watermark))
+    assert sorted((one["event_id"], one["alert_type"]) for one in alerts) == sorted(kept)
+    assert {kind for _, kind in kept} == {"rapid_clicks", "large_purchase", "location_change"}
+    messages = [json.loads(message.value()) for message in consume(run.stack, "retargeting")]
+    detected = [
+        (one["user_id"], one["pattern"], tuple(one["product_ids"]), micros(one["detected_at"]))
+        for one in messages
+    ]
+    assert sorted(detected) == patterns.detections(log, watermark)
+    assert {"leaves a cart", "compares"} <= {user for user, *_ in detected}
+    assert len({one["message_id"] for one in messages}) == len(messages)
+
+
+def test_the_pattern_that_is_shown_can_be_read(run: Run) -> None:
+    client = redis.Redis.from_url(run.stack.redis, decode_responses=True)
+    for user, pattern in (("leaves a cart", "cart_abandonment_risk"), ("buys", None)):
+        assert client.hget(f"user_features:{user}", "pattern_detected") == pattern
+
+
+def micros(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * SECOND)
 
 
 def test_anonymous_events_are_archived_and_belong_to_nobody(run: Run) -> None:

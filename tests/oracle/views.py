@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from features.views import VIEWS
+from oracle.patterns import flags
 from oracle.reads import reads, reads_by
 from oracle.sessions import session_features
 from oracle.shop_sessions import (
@@ -17,7 +18,7 @@ from oracle.shop_sessions import (
 )
 from oracle.windows import product_rows, shopping_rows, windowed
 
-__all__ = ["Log", "expected"]
+__all__ = ["Log", "expected", "with_categories"]
 
 Row = dict[str, Any]
 Rows = dict[tuple[Any, ...], Row]
@@ -55,11 +56,30 @@ def shoppers(view: str, log: Log) -> Rows:
     for event in log.events:
         if event["user_id"] is not None:
             mine[event["user_id"],].append(event)
-    rows = {key: shopping_rows(events, log.categories) for key, events in mine.items()}
-    with_sessions = {
-        key: [*found, *sessions_of_user(mine[key], found[0])] for key, found in rows.items()
-    }
-    return over(view, log, with_sessions)
+    shown = flags(with_categories(log), log.watermark)
+    return over(
+        view,
+        log,
+        {(user,): rows_of(events, shown.get(user, []), log) for (user,), events in mine.items()},
+    )
+
+
+def rows_of(events: Sequence[Row], shown: Sequence[tuple[int, str]], log: Log) -> list[Row]:
+    """A shopper's events and items, sessions, and changes of the pattern shown."""
+    rows = [row | {"pattern_detected": None} for row in shopping_rows(events, log.categories)]
+    changes = [
+        dict.fromkeys(rows[0]) | {"event_at": at, "event_id": "", "pattern_detected": pattern}
+        for at, pattern in shown
+    ]
+    return [*rows, *sessions_of_user(events, rows[0]), *changes]
+
+
+def with_categories(log: Log) -> list[Row]:
+    """What the rules over events are shown."""
+    return [
+        event | {"category": event["category"] or log.categories.get(event["product_id"])}
+        for event in log.events
+    ]
 
 
 def products(view: str, log: Log) -> Rows:

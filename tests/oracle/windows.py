@@ -46,7 +46,8 @@ def latest(one: Latest, events: Sequence[Event]) -> Any:
             continue
         seen = [other for other in seen if other != value] + [value]
     if one.most is None:
-        return seen[-1] if seen else None
+        newest = seen[-1] if seen else None
+        return None if one.ends and newest == "" else newest
     return seen[-one.most :] or None
 
 

@@ -163,7 +163,7 @@ def test_windows_say_how_wide_they_are_and_of_which_tiles() -> None:
 
 def test_a_page_of_declarations_is_a_hundred_features() -> None:
     names = [column.name for column in COMMERCE_USER.columns]
-    assert len(names) == len(set(names)) == 16 * 7 + 5
+    assert len(names) == len(set(names)) == 16 * 7 + 6
     assert "view_count_1h" in names
     assert "top_category_30m" in names
 

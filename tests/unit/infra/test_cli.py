@@ -58,10 +58,10 @@ def test_an_error_of_ours_is_one_sentence_and_exit_code_1(monkeypatch: pytest.Mo
 def test_the_catalogue_is_listed_and_shown() -> None:
     listed = json.loads(CliRunner().invoke(cli.main, ["features", "list", "--json"]).output)
     by_view = {row["view"]: row["features"] for row in listed}
-    assert by_view["commerce_user_features"] == 117
+    assert by_view["commerce_user_features"] == 118
     shown = CliRunner().invoke(cli.main, ["features", "show", "commerce_user_features", "--json"])
     names = [column["name"] for column in json.loads(shown.output)["features"]]
-    assert len(names) == 117
+    assert len(names) == 118
     assert "top_category_30m" in names
     one = CliRunner().invoke(cli.main, ["features", "show", "view_count_1h"])
     assert "Products viewed." in one.output
