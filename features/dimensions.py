@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
 __all__ = ["EPISODES", "PRODUCTS", "Dimensions", "no_dimensions"]
 
-EPISODES = {"episode_id": pl.String, "genre": pl.String}
+EPISODES: dict[str, Any] = {
+    "episode_id": pl.String,
+    "genre": pl.String,
+    "tags": pl.List(pl.String),
+    "avg_rating": pl.Float64,
+}
 PRODUCTS = {"product_id": pl.String, "category": pl.String}
 
 

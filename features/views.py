@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import polars as pl
 
+from features.boards import EPISODE_BOARD, Board, tests_of_exits, tests_of_sales
 from features.columns import Column, ColumnType
 from features.commerce_experiment import COMMERCE_EXPERIMENT
 from features.commerce_product import COMMERCE_PRODUCT
@@ -76,6 +77,9 @@ class FeatureView:
     rows made of what changed in other views of the same feed, by their names, or in the pattern
     that is shown (`PATTERNS`).
 
+    `board`: what depends on all rows of the view. A view that is computed elsewhere only says
+    which columns are `stored`.
+
     `redis_key` is a template over the entity's columns; `ttl_seconds` runs from the last write that
     an event caused. `redis_lists`: features that are lists of their own in Redis, and their keys.
     """
@@ -86,6 +90,8 @@ class FeatureView:
     entity: tuple[Column, ...]
     sessions: SessionSet | None = None
     windows: WindowSet | None = None
+    board: Board | None = None
+    stored: tuple[Column, ...] = ()
     feed: Feed | None = None
     source: Source = as_they_are
     also: Mapping[str, Source] = field(default_factory=dict)
@@ -100,7 +106,8 @@ class FeatureView:
     def features(self) -> tuple[Column, ...]:
         """One column for each feature."""
         declared = self.sessions or self.windows
-        return declared.columns if declared else ()
+        of_board = self.board.columns if self.board else ()
+        return (*(declared.columns if declared else self.stored), *of_board)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -157,6 +164,7 @@ DECLARED = (
         doc="How an episode does lately, among all readers.",
         entity=(_id("episode_id", "The episode."),),
         windows=EPISODE,
+        board=EPISODE_BOARD,
         feed=FEEDS["episodes"],
         redis_key="episode:{episode_id}",
     ),
@@ -190,6 +198,7 @@ DECLARED = (
             _id("ui_version", "User interface; empty where none is said."),
         ),
         windows=EXPERIMENT,
+        board=tests_of_exits(),
         feed=FEEDS["experiments"],
     ),
     FeatureView(
@@ -254,6 +263,7 @@ DECLARED = (
         doc="What the sessions of a test group come to.",
         entity=(_id("experiment_group", "A/B/C group."),),
         windows=COMMERCE_EXPERIMENT,
+        board=tests_of_sales(),
         feed=FEEDS["groups"],
     ),
 )

@@ -117,4 +117,5 @@ WEBTOON_SESSION = SessionSet(
 
 def reading(events: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
     """Accepted events with the genre of their episode."""
-    return events.join(dimensions.episodes, on="episode_id", how="left")
+    genres = dimensions.episodes.select("episode_id", "genre")
+    return events.join(genres, on="episode_id", how="left")

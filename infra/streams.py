@@ -104,6 +104,7 @@ def run_jobs(
                 store=stores.epochs,
                 sinks=stores.sinks,
                 end_offsets=end_offsets(endpoints.kafka),
+                dimensions=dimensions,
                 max_offsets=most,
                 is_replay=available_now,
             )

@@ -21,8 +21,10 @@ from pyspark.sql import DataFrame
 
 from features.columns import polars_type
 from features.contracts import CONTRACTS
+from features.dimensions import Dimensions
 from features.timestamps import to_iso
 from features.views import VIEWS
+from streaming.boards import Boards
 from streaming.event_stage import PLACE
 from streaming.jobs import Job
 from streaming.packing import gather
@@ -77,6 +79,7 @@ class EpochRunner:
         store: EpochStore,
         sinks: Sinks,
         end_offsets: EndOffsets,
+        dimensions: Dimensions,
         max_offsets: int,
         is_replay: bool,
         generation: int = 1,
@@ -88,6 +91,7 @@ class EpochRunner:
         self.max_offsets = max_offsets
         self.is_replay = is_replay
         self.generation = generation
+        self.boards = Boards(job.views, store, dimensions, is_replay=is_replay)
         self.clock: Clock | None = None
         self.next_due_us: int | None = None
         self.drained_at_us: int | None = None
@@ -197,7 +201,9 @@ class EpochRunner:
             if f"events:{topic}" in frames
         }
         return Output(
-            rows={name: frame for name, frame in rows.items() if frame is not None},
+            rows=self.boards.show(
+                {name: frame for name, frame in rows.items() if frame is not None}, _now_us()
+            ),
             events={name: frame for name, frame in events.items() if frame.height},
             dead=frames.get("dead", pl.DataFrame(schema=DEAD)),
             rows_in=rows_in,
@@ -269,7 +275,11 @@ def _height(frames: Mapping[str, pl.DataFrame]) -> int:
 def _rows(view: str, rows: pl.DataFrame | None) -> pl.DataFrame | None:
     if rows is None:
         return None
-    columns = [pl.col(column.name).cast(polars_type(column)) for column in VIEWS[view].columns]
+    columns = [
+        pl.col(column.name).cast(polars_type(column))
+        for column in VIEWS[view].columns
+        if column.name in rows.columns  # those of a board come later
+    ]
     return rows.select(*columns, pl.col("event_at").cast(UTC), "by_event")
 
 

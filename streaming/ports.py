@@ -82,6 +82,9 @@ class EpochStore(Protocol):
     def pin_watermark(self, job: str, checkpoint_id: str, number: int, watermark_us: int) -> int:
         """Fix the watermark of an epoch that is about to run; a retry gets the first one back."""
 
+    def newest(self, view: str) -> pl.DataFrame:
+        """The row of every entity: the view's columns and `event_at`."""
+
     def commit(self, epoch: Epoch, output: Output, clock: Clock) -> tuple[Epoch, Output, Clock]:
         """Write rows, dead letters and the epoch's row in one transaction.
 

@@ -40,7 +40,8 @@ def families(view: FeatureView) -> tuple[Family, ...]:
         for one in declared
     ]
     single: list[Score | Latest] = [*view.windows.scores, *view.windows.latest]
-    return (*over, *(Family(one.name, one.column, (), one.column.doc) for one in single))
+    columns = [one.column for one in single] + [*(view.board.columns if view.board else ())]
+    return (*over, *(Family(column.name, column, (), column.doc) for column in columns))
 
 
 def to_catalogue(views: Iterable[FeatureView]) -> str:

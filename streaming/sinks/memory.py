@@ -25,12 +25,12 @@ class _Rows:
     """Rows of every view by entity; a row never replaces one of a newer or the same epoch."""
 
     def __init__(self, views: Mapping[str, FeatureView]) -> None:
-        self._views = views
+        self.views = views
         self._rows: dict[str, dict[tuple[Any, ...], Row]] = {}
 
     def upsert(self, epoch: Epoch, changed: Mapping[str, pl.DataFrame]) -> None:
         for name, frame in changed.items():
-            view = self._views[name]
+            view = self.views[name]
             rows = self._rows.setdefault(name, {})
             for row in _stamped(view, epoch, frame).iter_rows(named=True):
                 key = tuple(row[part] for part in view.key)
@@ -40,18 +40,22 @@ class _Rows:
     def delete(self, epoch: Epoch, gone: Mapping[str, pl.DataFrame]) -> None:
         for name, frame in gone.items():
             rows = self._rows.get(name, {})
-            for key in frame.select(self._views[name].key).iter_rows():
+            for key in frame.select(self.views[name].key).iter_rows():
                 if key in rows and _version(rows[key]) < (epoch.generation, epoch.number):
                     del rows[key]
 
     def frame(self, name: str) -> pl.DataFrame:
-        schema = polars_schema(self._views[name].online_columns)
+        schema = polars_schema(self.views[name].online_columns)
         return pl.DataFrame(list(self._rows.get(name, {}).values()), schema=schema)
 
     def written_by(self, epoch: Epoch, name: str) -> pl.DataFrame:
         mine = (pl.col("epoch") == epoch.number) & (pl.col("generation") == epoch.generation)
-        columns = [column.name for column in (*self._views[name].columns, EVENT_AT)]
+        columns = _columns(self.views[name])
         return self.frame(name).filter(mine).select(*columns, by_event=pl.lit(value=True))
+
+
+def _columns(view: FeatureView) -> list[str]:
+    return [column.name for column in (*view.columns, EVENT_AT)]
 
 
 def _version(row: Row) -> tuple[int, int]:
@@ -115,6 +119,10 @@ class MemoryEpochStore:
         """The table `online.<view>`."""
         return self._rows.frame(view)
 
+    def newest(self, view: str) -> pl.DataFrame:
+        """The row of every entity: the view's columns and `event_at`."""
+        return self.rows(view).select(*_columns(self._rows.views[view]))
+
     def dead_letters(self) -> pl.DataFrame:
         """Every rejected event once, schema `DEAD`."""
         return pl.DataFrame(list(self._dead.values()), schema=DEAD)
@@ -144,6 +152,10 @@ class ClockStore:
         """The watermark itself: nothing is retried here."""
         del job, checkpoint_id, number
         return watermark_us
+
+    def newest(self, view: str) -> pl.DataFrame:
+        """Nothing is kept."""
+        return pl.DataFrame(schema=polars_schema((*VIEWS[view].columns, EVENT_AT)))
 
     def commit(self, epoch: Epoch, output: Output, clock: Clock) -> tuple[Epoch, Output, Clock]:
         """Remember the clock; every epoch counts as new."""

@@ -79,6 +79,15 @@ class PostgresEpochStore:
 
         return self._transact(pin)
 
+    def newest(self, view: str) -> pl.DataFrame:
+        """The row of every entity: the view's columns and `event_at`."""
+        declared = self._views[view]
+
+        def read(connection: Connection) -> pl.DataFrame:
+            return _frame(declared, connection.execute(statements.read_all(declared)))
+
+        return self._transact(read)
+
     def commit(self, epoch: Epoch, output: Output, clock: Clock) -> tuple[Epoch, Output, Clock]:
         """Write the epoch, or return what it wrote when it happened."""
 
@@ -198,9 +207,12 @@ def _dated(letters: Iterator[tuple[Any, ...]], at: datetime) -> Iterator[tuple[A
 
 def _rows_of(connection: Connection, view: FeatureView, epoch: Epoch) -> pl.DataFrame:
     cursor = connection.execute(statements.read_epoch(view), [epoch.generation, epoch.number])
+    return _frame(view, cursor).with_columns(by_event=pl.lit(value=True))
+
+
+def _frame(view: FeatureView, cursor: psycopg.Cursor[tuple[Any, ...]]) -> pl.DataFrame:
     schema = polars_schema(statements.row_columns(view))
-    rows = pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
-    return rows.with_columns(by_event=pl.lit(value=True))
+    return pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
 
 
 def _clock(watermark: datetime | None, stored: Mapping[str, Any]) -> Clock:

@@ -25,6 +25,7 @@ __all__ = [
     "create_incoming",
     "csv_of",
     "delete",
+    "read_all",
     "read_epoch",
     "row_columns",
     "upsert",
@@ -127,6 +128,12 @@ def read_epoch(view: FeatureView) -> sql.Composed:
     return sql.SQL("SELECT {} FROM {} WHERE generation = %s AND epoch = %s").format(
         _names(column.name for column in row_columns(view)), sql.Identifier("online", view.name)
     )
+
+
+def read_all(view: FeatureView) -> sql.Composed:
+    """The rows of every entity."""
+    names = _names(column.name for column in row_columns(view))
+    return sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier("online", view.name))
 
 
 def csv_of(view: FeatureView, rows: pl.DataFrame) -> bytes:

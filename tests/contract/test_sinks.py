@@ -372,7 +372,7 @@ def test_of_two_processes_with_one_epoch_one_writes(
 
 @STACK
 def test_an_older_table_gains_what_has_been_declared_since(suite_table: str) -> None:
-    older = replace(VIEW, name="grown", features=VIEW.features[:2])
+    older = replace(VIEW, name="grown", stored=VIEW.stored[:2])
     with psycopg.connect(suite_table) as connection:
         for view in (older, replace(VIEW, name="grown")):
             for statement in online_table(view):
@@ -516,7 +516,7 @@ def test_another_process_finds_what_the_first_has_written(tmp_path: Path) -> Non
 
 
 def test_a_feature_that_was_declared_later_is_added(tmp_path: Path) -> None:
-    young = replace(VIEW, features=VIEW.features[1:])
+    young = replace(VIEW, stored=VIEW.stored[1:])
     DeltaSink(str(tmp_path), views={VIEW.name: young}).write(epoch(0), output({}))
     DeltaSink(str(tmp_path), views=VIEWS).write(epoch(1), output({"note": "new"}))
     table = DeltaTable(tmp_path / "features" / VIEW.name).to_pyarrow_table()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from features.views import VIEWS
+from oracle.boards import compared, of_episodes
 from oracle.patterns import flags
 from oracle.reads import reads, reads_by
 from oracle.sessions import session_features
@@ -101,16 +102,29 @@ def over(view: str, log: Log, rows: Mapping[tuple[Any, ...], Sequence[Row]]) -> 
     }
 
 
+def with_board(
+    rows: Callable[[str, Log], Rows], board: Callable[[Rows, Log], Rows]
+) -> Callable[[str, Log], Rows]:
+    return lambda view, log: board(rows(view, log), log)
+
+
 ORACLES: dict[str, Callable[[str, Log], Rows]] = {
     "session_features": sessions,
     "user_features": over_reads("user_id"),
-    "episode_features": over_reads("episode_id"),
+    "episode_features": with_board(
+        over_reads("episode_id"), lambda rows, log: of_episodes(rows, log.genres)
+    ),
     "segment_features": over_reads("country", "genre", "hour_of_day"),
-    "experiment_features": over_reads("experiment_group", "ui_version"),
+    "experiment_features": with_board(
+        over_reads("experiment_group", "ui_version"),
+        lambda rows, _: compared(rows, "exit_rate", "read_count"),
+    ),
     "commerce_session_features": lambda _, log: commerce_sessions(log.events),
     "derived_session_features": lambda _, log: derived_sessions(log.events),
     "commerce_user_features": shoppers,
     "product_features": products,
-    "commerce_experiment_features": groups,
+    "commerce_experiment_features": with_board(
+        groups, lambda rows, _: compared(rows, "conversion_rate", "session_count")
+    ),
 }
 assert ORACLES.keys() == VIEWS.keys()

@@ -31,7 +31,7 @@ VIEW = FeatureView(
         Column("reader_id", ColumnType.STRING, "Reader.", nullable=False),
         Column("episode_id", ColumnType.STRING, "Episode.", nullable=False),
     ),
-    features=(
+    stored=(
         Column("note", ColumnType.STRING, "Text."),
         Column("ratio", ColumnType.DOUBLE, "Number."),
         Column("total", ColumnType.LONG, "Whole number."),

@@ -6,6 +6,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from features.dimensions import no_dimensions
 from streaming.epochs import EpochRunner, LostEpoch
 from streaming.jobs import JOBS
 from streaming.sinks.memory import ClockStore
@@ -17,6 +18,7 @@ def test_a_checkpoint_whose_epochs_the_store_has_lost_does_not_start_again_from_
         store=ClockStore(),
         sinks=[],
         end_offsets=lambda _: {},
+        dimensions=no_dimensions(),
         max_offsets=10,
         is_replay=False,
     )
