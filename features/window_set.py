@@ -59,6 +59,7 @@ VALUES: dict[str, type[pl.DataType]] = {
 # Optional, of rows: false for what only follows from events and time, like a pattern's end.
 IS_EVENT = "is_event"
 INDEX = "row of `at`"
+WINDOW = "name of the window"
 # Values are kept as text; times leave as microseconds.
 LATEST_AS: dict[ColumnType, type[pl.DataType]] = {
     ColumnType.STRING: pl.String,
@@ -122,8 +123,8 @@ class WindowSet:
         )
         forever = known.with_columns(pl.lit(0, pl.Int64).alias(name) for name in PLACE)
         values = [self._values(placed, one) for one in self._listed]
-        values += [self._values(forever, one.aggregation) for one in self.latest]
-        return Tiles(numbers, pl.concat([self._no_values(), *values]))
+        values += [self._values(forever, one) for one in self._lasting]
+        return Tiles(numbers, self._merged(pl.concat([self._no_values(), *values])))
 
     def merge(self, tiles: Iterable[Tiles]) -> Tiles:
         """All of them as one; the order does not matter."""
@@ -138,14 +139,9 @@ class WindowSet:
         at = at.with_row_index(INDEX)
         numbers = tiles.numbers.join(at, on=self.entity)
         values = tiles.values.join(at, on=self.entity).sort(LAST)
-        found = [
-            *(self._sums(numbers.filter(_covers(w)), w) for w in self._windows),
-            *(one for w in self._windows for one in self._listings(values.filter(_covers(w)), w)),
-            *(_newest(values, one) for one in self.latest),
-        ]
         features = at
-        for frame in found:
-            features = features.join(frame, on=INDEX, how="left", maintain_order="left")
+        for found in (*self._over_windows(numbers, values), *self._latest_values(values)):
+            features = features.join(found, on=INDEX, how="left", maintain_order="left")
         features = features.with_columns(self._zeros()).with_columns(
             *self._rates(), *(one.expression() for one in self.scores)
         )
@@ -157,11 +153,7 @@ class WindowSet:
         for tile_us, width_us in self._widest.items():
             covered = pl.col("tile") > watermark_us - width_us
             is_kept = is_kept | ((pl.col("tile_us") == tile_us) & covered)
-        newest = [
-            self._newest_of(_ranked(tiles.values, code), most, watermark_us)
-            for code, most in self._kept.items()
-        ]
-        values = [tiles.values.filter(is_kept), *newest]
+        values = [tiles.values.filter(is_kept), self._newest(_ranked(tiles.values), watermark_us)]
         return Tiles(
             tiles.numbers.filter(is_kept),
             pl.concat(frame.select(tiles.values.columns) for frame in values),
@@ -206,6 +198,12 @@ class WindowSet:
         return tuple({one.code: one for one in found}.values())
 
     @cached_property
+    def _lasting(self) -> tuple[Aggregation, ...]:
+        """The aggregations whose latest values stay, one for each code."""
+        found = [one.aggregation for one in self.latest]
+        return tuple({one.code: one for one in found}.values())
+
+    @cached_property
     def _kept(self) -> dict[int, int]:
         """How many of the latest values are kept, by the code of what keeps them."""
         kept: dict[int, int] = {}
@@ -217,8 +215,7 @@ class WindowSet:
     @cached_property
     def _signed(self) -> list[int]:
         """The codes of values that may be taken back."""
-        listed = [*self._listed, *(one.aggregation for one in self.latest)]
-        return [one.code for one in listed if one.signed]
+        return [one.code for one in (*self._listed, *self._lasting) if one.signed]
 
     def _merged(self, values: pl.DataFrame) -> pl.DataFrame:
         by = (*self.entity, *PLACE, "partial", "value")
@@ -230,16 +227,16 @@ class WindowSet:
         left = signed.filter(pl.col("count") != 0).select(values.columns)
         return pl.concat([_counted(values.filter(~is_signed).sort(LAST), by), left])
 
-    def _newest_of(self, ranked: pl.DataFrame, most: int, watermark_us: int) -> pl.DataFrame:
+    def _newest(self, ranked: pl.DataFrame, watermark_us: int) -> pl.DataFrame:
         """The newest distinct values of each entity, and whatever may still be taken back."""
+        by = [*self.entity, "partial"]
         is_open = pl.col("partial").is_in(self._signed) & (
             pl.col("last_at") + LIFETIME_US >= watermark_us
         )
-        settled = ranked.filter(~is_open).unique(
-            [*self.entity, "value"], keep="first", maintain_order=True
-        )
-        newest = settled.group_by(self.entity, maintain_order=True).head(most)
-        return pl.concat([ranked.filter(is_open), newest.select(ranked.columns)])
+        settled = ranked.filter(~is_open).unique([*by, "value"], keep="first", maintain_order=True)
+        most = pl.col("partial").replace_strict(self._kept, default=0, return_dtype=pl.Int64)
+        newest = settled.filter(pl.int_range(pl.len()).over(by) < most)
+        return pl.concat([ranked.filter(is_open), newest])
 
     def _combined(self) -> list[pl.Expr]:
         return [
@@ -247,7 +244,7 @@ class WindowSet:
         ]
 
     def _values(self, placed: pl.DataFrame, one: Aggregation) -> pl.DataFrame:
-        rows = placed.filter(one.rows()).select(
+        return placed.filter(one.rows()).select(
             *self.entity,
             *PLACE,
             partial=pl.lit(one.code, pl.Int64),
@@ -256,37 +253,61 @@ class WindowSet:
             last_at="event_at",
             last_id="event_id",
         )
-        return self._merged(rows)
 
     def _no_values(self) -> pl.DataFrame:
         return pl.DataFrame(schema={**dict.fromkeys(self.entity, pl.String), **VALUES})
 
-    def _sums(self, covered: pl.DataFrame, window: Window) -> pl.DataFrame:
-        """The features of one window that the partial numbers give."""
-        combined = covered.group_by(INDEX).agg(self._combined())
-        return combined.select(
-            INDEX,
-            *(
-                _finished(grid.aggregation).alias(f"{grid.name}_{window.name}")
-                for grid in self.grids
-                if grid.aggregation.kind in PARTS and window in grid.windows
-            ),
+    def _over_windows(self, numbers: pl.DataFrame, values: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """All windows at once: each tile stands once in every window that covers it."""
+        combined = self._covered(numbers).group_by(INDEX, WINDOW).agg(self._combined())
+        summed = [grid for grid in self.grids if grid.aggregation.kind in PARTS]
+        if summed:
+            features = (_finished(grid.aggregation).alias(grid.name) for grid in summed)
+            yield self._wide(combined.select(INDEX, WINDOW, *features), summed)
+        if self._listed:
+            counted = _counted(self._covered(values), (INDEX, WINDOW, "partial", "value"))
+            for grid in self.grids:
+                if grid.aggregation.kind not in PARTS:
+                    yield self._wide(_listing(grid, counted), [grid])
+
+    def _covered(self, rows: pl.DataFrame) -> pl.DataFrame:
+        in_windows = rows.join(self._spans, on="tile_us", maintain_order="left")
+        return in_windows.filter(pl.col("tile") > pl.col("t") - pl.col("width_us"))
+
+    @cached_property
+    def _spans(self) -> pl.DataFrame:
+        spans = [(w.name, w.tile_us, w.width_us) for w in self._windows]
+        schema = {WINDOW: pl.String, "tile_us": pl.Int64, "width_us": pl.Int64}
+        return pl.DataFrame(spans, schema, orient="row")
+
+    def _wide(self, rows: pl.DataFrame, grids: Sequence[Grid]) -> pl.DataFrame:
+        """A row for each entity, a column for each grid and window."""
+        return rows.pivot(
+            WINDOW,
+            [window.name for window in self._windows],
+            index=INDEX,
+            values=[grid.name for grid in grids],
+            column_naming="combine",
         )
 
-    def _listings(self, covered: pl.DataFrame, window: Window) -> Iterator[pl.DataFrame]:
-        """The features of one window that need the values; `covered` is in order of `LAST`."""
-        counted = _counted(covered, (INDEX, "partial", "value"))
-        for grid in self.grids:
-            if grid.aggregation.kind in PARTS or window not in grid.windows:
-                continue
-            name = f"{grid.name}_{window.name}"
-            mine = counted.filter(pl.col("partial") == grid.aggregation.code)
-            if grid.aggregation.kind is Kind.DISTINCT:
-                yield mine.group_by(INDEX).agg(pl.len().cast(pl.Int64).alias(name))
-            else:
-                # The larger count, then the more recent event, then the smaller name.
-                ranked = mine.sort("count", *LAST, "value", descending=[True, True, True, False])
-                yield ranked.unique(INDEX, keep="first").select(INDEX, pl.col("value").alias(name))
+    def _latest_values(self, values: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        ranked = _ranked(values)
+        single = [one for one in self.latest if one.most is None]
+        if single:
+            codes = list(dict.fromkeys(one.aggregation.code for one in single))
+            newest = (
+                ranked.filter(pl.col("partial").is_in(codes))
+                .unique([INDEX, "partial"], keep="first", maintain_order=True)
+                .pivot("partial", codes, index=INDEX, values="value")
+            )
+            yield newest.select(INDEX, *(_typed(one) for one in single))
+        for one in self.latest:
+            if one.most is not None:
+                mine = ranked.filter(pl.col("partial") == one.aggregation.code)
+                distinct = pl.col("value").unique(maintain_order=True)
+                yield mine.group_by(INDEX, maintain_order=True).agg(
+                    distinct.head(one.most).reverse().alias(one.name)
+                )
 
     def _zeros(self) -> list[pl.Expr]:
         """Without an event a count and a sum are 0; all else is null."""
@@ -350,21 +371,28 @@ def _counted(values: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     return counted.select(*by, "count", *LAST)
 
 
-def _ranked(values: pl.DataFrame, code: int) -> pl.DataFrame:
+def _listing(grid: Grid, counted: pl.DataFrame) -> pl.DataFrame:
+    """A feature that needs the values: they, counted in each window."""
+    mine = counted.filter(pl.col("partial") == grid.aggregation.code)
+    if grid.aggregation.kind is Kind.DISTINCT:
+        return mine.group_by(INDEX, WINDOW).agg(pl.len().cast(pl.Int64).alias(grid.name))
+    # The larger count, then the more recent event, then the smaller name.
+    ranked = mine.sort("count", *LAST, "value", descending=[True, True, True, False])
+    first = ranked.unique([INDEX, WINDOW], keep="first")
+    return first.select(INDEX, WINDOW, pl.col("value").alias(grid.name))
+
+
+def _ranked(values: pl.DataFrame) -> pl.DataFrame:
     """The values that are kept for good, newest first."""
-    mine = (pl.col("tile_us") == 0) & (pl.col("partial") == code)
-    return values.filter(mine).sort(LAST, descending=True)
+    return values.filter(pl.col("tile_us") == 0).sort(LAST, descending=True)
 
 
-def _newest(values: pl.DataFrame, one: Latest) -> pl.DataFrame:
-    found = _ranked(values, one.aggregation.code).group_by(INDEX, maintain_order=True)
-    if one.most is not None:
-        distinct = pl.col("value").unique(maintain_order=True)
-        return found.agg(distinct.head(one.most).reverse().alias(one.name))
-    newest = pl.col("value").first()
+def _typed(one: Latest) -> pl.Expr:
+    """The newest value of what is kept as text, by the code of what keeps it."""
+    newest = pl.col(str(one.aggregation.code))
     if one.ends:
         newest = pl.when(newest != "").then(newest)
-    return found.agg(newest.cast(LATEST_AS[one.type]).alias(one.name))
+    return newest.cast(LATEST_AS[one.type]).alias(one.name)
 
 
 def _covers(window: Window) -> pl.Expr:

@@ -34,7 +34,8 @@ MASK = 0xFFFFFFFF
 def to_blob(frame: pl.DataFrame) -> bytes:
     """The frame as an Arrow stream."""
     buffer = io.BytesIO()
-    frame.write_ipc_stream(buffer, compression="lz4")
+    # Newer Arrow keeps long strings where they were: a part of a frame would carry those of all.
+    frame.write_ipc_stream(buffer, compression="lz4", compat_level=pl.CompatLevel.oldest())
     return buffer.getvalue()
 
 

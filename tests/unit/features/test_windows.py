@@ -84,7 +84,7 @@ def logs(draw: st.DrawFn) -> list[Event]:
 
 def frame(events: Sequence[Event]) -> pl.DataFrame:
     rows = shopping(pl.DataFrame(list(events), schema=SCHEMA), KNOWN)
-    return rows.with_columns(sign=pl.lit(1, pl.Int64))
+    return rows.with_columns(sign=pl.lit(1, pl.Int64), pattern_detected=pl.lit(None, pl.String))
 
 
 def ends(events: Sequence[Event], watermark: int) -> dict[str, int]:
@@ -117,7 +117,8 @@ def assert_same(found: dict[str, Event], events: Sequence[Event], at: dict[str, 
     assert set(found) == set(at)
     for user, t in at.items():
         mine = [event for event in events if event["user_id"] == user]
-        expected = windowed(COMMERCE_USER, shopping_rows(mine, CATEGORIES), t)
+        rows = [row | {"pattern_detected": None} for row in shopping_rows(mine, CATEGORIES)]
+        expected = windowed(COMMERCE_USER, rows, t)
         pairs = {name: (found[user][name], value) for name, value in expected.items()}
         assert not {name: pair for name, pair in pairs.items() if not same(*pair)}, user
 

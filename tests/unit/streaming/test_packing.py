@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from hashlib import sha256
 
 import polars as pl
 import pytest
 
-from streaming.packing import _spark_hash, bucket_labels, bucket_of
+from streaming.packing import _spark_hash, bucket_labels, bucket_of, from_blob, to_blob
 
 
 def test_labels_hash_as_spark_says() -> None:
@@ -22,6 +23,15 @@ def test_every_number_of_partitions_that_divides_gets_equal_shares(buckets: int)
     for partitions in (n for n in range(1, buckets + 1) if buckets % n == 0):
         shares = Counter(_spark_hash(label) % partitions for label in labels)
         assert set(shares.values()) == {buckets // partitions}
+
+
+def test_a_part_of_a_frame_carries_its_own_texts_only() -> None:
+    texts = [sha256(bytes([number % 256, number // 256])).hexdigest() for number in range(2000)]
+    frame = pl.DataFrame({"text": texts, "part": [number % 100 for number in range(2000)]})
+    parts = frame.partition_by("part")
+    blobs = [to_blob(part) for part in parts]
+    assert max(map(len, blobs)) < 4000
+    assert [from_blob(blob).to_dicts() for blob in blobs] == [part.to_dicts() for part in parts]
 
 
 def test_a_key_has_the_same_bucket_wherever_it_stands() -> None:
