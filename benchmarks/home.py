@@ -1,0 +1,58 @@
+"""What a benchmark runs in: services and Spark of its own, in a temporary home."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from infra.endpoints import Endpoints
+from infra.initialise import initialise
+from infra.settings import Settings, load_settings
+from infra.stack.stack import Stack
+from infra.streams import spark_session
+
+__all__ = ["Place", "running_spark", "temporary_home"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A home whose services run; `services` are the process ids of those that are ours."""
+
+    settings: Settings
+    endpoints: Endpoints
+    services: frozenset[int]
+
+
+@contextmanager
+def temporary_home() -> Iterator[Place]:
+    """Kafka, PostgreSQL and Redis, running and initialised; all of it is gone at the end.
+
+    Whatever is set from outside, nothing is read from or written to a service or a store that holds
+    somebody's data.
+    """
+    own = {"lake": "", "checkpoints": "", "kafka": None, "postgres": None, "redis": None}
+    with tempfile.TemporaryDirectory(prefix="userflow-bench-") as folder:
+        settings = load_settings().model_copy(update={**own, "home": Path(folder) / "home"})
+        stack = Stack(settings)
+        try:
+            endpoints = stack.up()
+            initialise(endpoints, settings, stack.credentials)
+            pids = (health.pid for health in stack.status().values())
+            yield Place(settings, endpoints, frozenset(pid for pid in pids if pid))
+        finally:
+            stack.down()
+
+
+@contextmanager
+def running_spark(settings: Settings, master: str) -> Iterator[SparkSession]:
+    """The session of this process, stopped at the end."""
+    spark = spark_session(settings, master)
+    try:
+        yield spark
+    finally:
+        spark.stop()
