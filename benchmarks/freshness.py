@@ -17,10 +17,9 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks.home import Place, temporary_home
+from benchmarks.home import Place, Say, own_process, temporary_home
 from benchmarks.machine import cpu_times, stolen
-from benchmarks.peers.port import Say
-from benchmarks.probe import Sample, own_process, watch
+from benchmarks.probe import Sample, watch
 from benchmarks.rates import quantiles
 from features.contracts import CONTRACTS
 from features.decoding import Decoder

@@ -1,11 +1,13 @@
-"""What a benchmark runs in: services and Spark of its own, in a temporary home."""
+"""What a benchmark runs in: services, Spark and processes of its own, in a temporary home."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -16,7 +18,10 @@ from infra.settings import Settings, load_settings
 from infra.stack.stack import Stack
 from infra.streams import spark_session
 
-__all__ = ["Place", "running_spark", "temporary_home"]
+__all__ = ["Place", "Say", "own_process", "running_spark", "temporary_home"]
+
+# Tells the user what goes on.
+Say = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +61,8 @@ def running_spark(settings: Settings, master: str) -> Iterator[SparkSession]:
         yield spark
     finally:
         spark.stop()
+
+
+def own_process() -> ProcessPoolExecutor:
+    """A fresh process for one function; nothing is inherited but the environment."""
+    return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 from redis import Redis
 
-__all__ = ["Sample", "own_process", "watch"]
+__all__ = ["Sample", "watch"]
 
 # What a reading can be too late by, with the time that Redis takes to answer.
 LOOK_EVERY_S = 0.005
@@ -30,11 +28,6 @@ class Sample:
     key: str
     event_at: str
     due_us: int
-
-
-def own_process() -> ProcessPoolExecutor:
-    """A fresh process for one function; nothing is inherited but the environment."""
-    return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
 
 
 def watch(url: str, samples: Sequence[Sample], until_us: int) -> list[float]:

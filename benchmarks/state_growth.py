@@ -19,11 +19,9 @@ from typing import Any
 import msgspec
 from structlog.testing import capture_logs
 
-from benchmarks.home import running_spark, temporary_home
+from benchmarks.home import Say, own_process, running_spark, temporary_home
 from benchmarks.logs import START_US, write_log
 from benchmarks.machine import peak_memory
-from benchmarks.peers.port import Say
-from benchmarks.probe import own_process
 from benchmarks.throughput import drained, epoch_size
 from infra.logs import configure_logs
 from infra.streams import Stores

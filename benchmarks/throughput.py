@@ -14,16 +14,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from functools import partial
 
 from pyspark.sql import SparkSession
 
-from benchmarks.home import Place
+from benchmarks.home import Place, Say
 from benchmarks.logs import write_log
 from benchmarks.machine import cpu_times, stolen
 from benchmarks.peers.flink import FlinkSql
 from benchmarks.peers.per_session import PerSession
-from benchmarks.peers.port import Peer, Say
+from benchmarks.peers.port import Peer
 from benchmarks.rates import as_progress, steady_rate
 from infra.endpoints import Endpoints
 from infra.settings import Settings
@@ -89,16 +89,15 @@ def measure(
         peer.prepare(say)
     say(f"writing {events:,} events for the job {job} ...")
     write_log(job, place.endpoints.kafka, events)
-    figures = []
-    for path, stores, beside in ((NO_OP, no_stores, chosen), (ALL, all_stores, [])):
-        say(f"measuring {path} ...")
-        shutil.rmtree(Path(settings.checkpoint_root), ignore_errors=True)
-        figures.append(
-            drained(job, path, stores=stores, spark=spark, place=place, settings=settings)
-        )
-        for peer in beside:
-            say(f"measuring {peer.name} ...")
-            figures.append(_of_peer(peer, JOBS[job].topics[0], events, epoch))
+    read = partial(drained, job, spark=spark, place=place, settings=settings)
+    say(f"measuring {NO_OP} ...")
+    figures = [read(NO_OP, stores=no_stores)]
+    for peer in chosen:
+        say(f"measuring {peer.name} ...")
+        figures.append(_of_peer(peer, JOBS[job].topics[0], events, epoch))
+    say(f"measuring {ALL} ...")
+    shutil.rmtree(settings.checkpoint_root)  # so that the job begins anew
+    figures.append(read(ALL, stores=all_stores))
     return figures
 
 

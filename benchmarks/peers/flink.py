@@ -18,8 +18,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from benchmarks.home import Place
-from benchmarks.peers.port import Read, Say
+from benchmarks.home import Place, Say
+from benchmarks.peers.port import Read
 from infra import jars
 from infra.errors import SetupError, StreamFailed, UserflowError
 from infra.settings import load_settings

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from benchmarks.home import Say
 from benchmarks.rates import Progress
 
-__all__ = ["Peer", "Read", "Say"]
-
-Say = Callable[[str], object]
+__all__ = ["Peer", "Read"]
 
 
 @dataclass(frozen=True, slots=True)
