@@ -26,6 +26,7 @@ from features.decoding import Decoder
 from features.timestamps import to_iso
 from features.views import VIEWS
 from infra.demo.child import StreamProcess, streaming
+from infra.errors import StreamFailed
 from producer.run import Pace, Summary, paced, run
 from producer.sent import Sent
 from producer.simulate import Simulation, simulate
@@ -36,13 +37,16 @@ __all__ = ["Floor", "Freshness", "floor_of", "measure"]
 
 SECOND_US = 1_000_000
 USERS = 10_000
-# A stream runs for weeks: what is measured is not how long it takes to get going.
+# A stream runs for weeks: what is measured is not how long it takes to get going. So it first reads
+# some events, and each rate runs for a while before it counts.
 WARM_UP_S = 10.0
+SETTLE_S = 5.0
 SAMPLES_PER_SECOND = 50
 # Time to make the records before the first is due: a start, and so much for each.
 LEAD_S, LEAD_S_PER_RECORD = 3.0, 0.00006
 # What is not readable this long after the last record was due counts as unread.
 PATIENCE_S = 60.0
+START_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ def measure(
     with temporary_home() as place:
         with streaming(place.settings.home, *options, environment=own) as stream:
             stream.wait_until_started()
+            say("warming up ...")
+            _warm_up(job, rates[0], place)
             found = []
             for rate in rates:
                 say(f"sending {rate:,.0f} events/s for {seconds:.0f} s ...")
@@ -94,11 +100,20 @@ def measure(
         return found
 
 
+def _warm_up(job: str, rate: float, place: Place) -> None:
+    records = upcoming(job, rate, WARM_UP_S)
+    send(records, place.endpoints.kafka)
+    last = samples_of(job, records, rate)[-1:]
+    until_us = time.time_ns() // 1000 + round(START_S * SECOND_US)
+    if not watch(place.endpoints.redis, last, until_us):
+        raise StreamFailed(f"The stream has shown nothing of its first events for {START_S:.0f} s.")
+
+
 def _at_rate(
     job: str, rate: float, seconds: float, *, place: Place, stream: StreamProcess
 ) -> Freshness:
-    records = upcoming(job, rate, WARM_UP_S + seconds)
-    from_us = records[0].due_us + round(WARM_UP_S * SECOND_US)
+    records = upcoming(job, rate, SETTLE_S + seconds)
+    from_us = records[0].due_us + round(SETTLE_S * SECOND_US)
     to_us, before = records[-1].due_us, cpu_times()
     samples = samples_of(job, [sent for sent in records if sent.due_us >= from_us], rate)
     with own_process() as pool:

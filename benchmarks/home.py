@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +16,7 @@ from pyspark.sql import SparkSession
 from infra.endpoints import Endpoints
 from infra.initialise import initialise
 from infra.settings import Settings, load_settings
+from infra.signals import handled
 from infra.stack.stack import Stack
 from infra.streams import spark_session
 
@@ -38,10 +40,13 @@ def temporary_home() -> Iterator[Place]:
     """Kafka, PostgreSQL and Redis, running and initialised; all of it is gone at the end.
 
     Whatever is set from outside, nothing is read from or written to a service or a store that holds
-    somebody's data.
+    somebody's data. Being asked to end is like Ctrl-C: what was started is stopped on the way out.
     """
     own = {"lake": "", "checkpoints": "", "kafka": None, "postgres": None, "redis": None}
-    with tempfile.TemporaryDirectory(prefix="userflow-bench-") as folder:
+    with (
+        handled(_interrupt, signal.SIGTERM, signal.SIGHUP),
+        tempfile.TemporaryDirectory(prefix="userflow-bench-") as folder,
+    ):
         settings = load_settings().model_copy(update={**own, "home": Path(folder) / "home"})
         stack = Stack(settings)
         try:
@@ -66,3 +71,7 @@ def running_spark(settings: Settings, master: str) -> Iterator[SparkSession]:
 def own_process() -> ProcessPoolExecutor:
     """A fresh process for one function; nothing is inherited but the environment."""
     return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
