@@ -6,9 +6,9 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -40,11 +40,11 @@ def temporary_home() -> Iterator[Place]:
     """Kafka, PostgreSQL and Redis, running and initialised; all of it is gone at the end.
 
     Whatever is set from outside, nothing is read from or written to a service or a store that holds
-    somebody's data. Being asked to end is like Ctrl-C: what was started is stopped on the way out.
+    somebody's data.
     """
     own = {"lake": "", "checkpoints": "", "kafka": None, "postgres": None, "redis": None}
     with (
-        handled(_interrupt, signal.SIGTERM, signal.SIGHUP),
+        _ending_in_order(),
         tempfile.TemporaryDirectory(prefix="userflow-bench-") as folder,
     ):
         settings = load_settings().model_copy(update={**own, "home": Path(folder) / "home"})
@@ -68,10 +68,22 @@ def running_spark(settings: Settings, master: str) -> Iterator[SparkSession]:
         spark.stop()
 
 
-def own_process() -> ProcessPoolExecutor:
+@contextmanager
+def own_process() -> Iterator[ProcessPoolExecutor]:
     """A fresh process for one function; nothing is inherited but the environment."""
-    return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+    with (
+        _ending_in_order(),
+        ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool,
+    ):
+        yield pool
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def _ending_in_order() -> AbstractContextManager[None]:
+    """Being asked to end is like Ctrl-C, for the processes that were started too."""
+
+    def interrupt(*_: object) -> None:
+        for process in active_children():
+            process.terminate()
+        raise KeyboardInterrupt
+
+    return handled(interrupt, signal.SIGTERM, signal.SIGHUP)

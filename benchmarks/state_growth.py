@@ -88,11 +88,12 @@ def _with_keys(job: str, keys: int, events: int, master: str) -> Growth:
             spark=spark,
             place=place,
         )
-        _write(live_keys(job, keys), place.endpoints.kafka)
-        read("the idle keys", settings=largest)
-        write_log(job, place.endpoints.kafka, events)
-        with capture_logs() as lines, peak_memory(place.services) as memory:
-            figure = read("the log", settings=settings)
+        with capture_logs() as lines:
+            _write(live_keys(job, keys), place.endpoints.kafka)
+            read("the idle keys", settings=largest)
+            write_log(job, place.endpoints.kafka, events)
+            with peak_memory(place.services) as memory:
+                figure = read("the log", settings=settings)
     states = [line["state"] for line in lines if line["event"] == "epoch"]
     return Growth(
         job=job,

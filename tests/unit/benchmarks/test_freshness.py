@@ -38,6 +38,7 @@ def test_a_sample_is_an_event_with_its_key_and_its_due_time(job: str, prefix: st
     due = {sent.due_us for sent in records[::20]}
     assert 0.7 * 150 < len(samples) <= 150
     assert all(sample.key.startswith(prefix) for sample in samples)
+    assert not any(sample.key.endswith(":None") for sample in samples), "nobody's events"
     assert {sample.due_us for sample in samples} <= due
     assert all(sample.event_at == to_iso(sample.due_us) for sample in samples)
 
