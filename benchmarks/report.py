@@ -106,6 +106,8 @@ def _all_quantiles(latency_ms: Mapping[str, float]) -> list[float]:
 
 
 def _floor(floor: Floor) -> str:
+    if not floor.parts:
+        return "too few epochs ended to say what they are made of: let it run longer"
     return (
         f"an epoch ended every {floor.every:.3f} s ({floor.epochs} epochs): "
         f"{_stages(floor.parts, 3)}; between epochs {floor.between:.3f} s"

@@ -37,7 +37,11 @@ def events() -> pl.DataFrame:
     sent = list(simulate(simulation))
     received = pl.Series([one.due_us for one in sent], dtype=pl.Int64)
     decoded = Decoder(CONTRACTS[TOPIC]).decode([one.value for one in sent], received)
-    return decoded.events.with_columns(pl.col("event_at").dt.timestamp("us"))
+    log = decoded.events.with_columns(pl.col("event_at").dt.timestamp("us"))
+    left = log.filter(event_type="complete").with_columns(
+        event_type=pl.lit("exit"), event_id=pl.col("event_id") + "-left"
+    )
+    return pl.concat([log, left])
 
 
 def test_its_rows_are_those_of_the_session_job_however_the_events_are_split() -> None:

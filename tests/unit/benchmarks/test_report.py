@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from benchmarks import report
 from benchmarks.freshness import Floor, Freshness
@@ -81,6 +82,12 @@ def test_freshness_says_what_the_floor_is_made_of() -> None:
     ) in text
     (figure,) = json.loads(report.freshness([FRESH], CONDITIONS, as_json=True))["figures"]
     assert figure["latency_ms"]["p99"] == 976.0
+
+
+def test_a_floor_of_too_few_epochs_is_not_made_up() -> None:
+    none = replace(FRESH, floor=Floor(epochs=1, every=0.0, between=0.0, parts={}))
+    text = report.freshness([none], CONDITIONS, as_json=False)
+    assert "at 1,000 events/s too few epochs ended" in text
 
 
 def test_state_growth_compares_with_the_smallest() -> None:
