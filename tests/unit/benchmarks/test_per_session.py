@@ -53,7 +53,7 @@ def test_its_rows_are_those_of_the_session_job_however_the_events_are_split() ->
     given = log.rename({"event_at": "timestamp"})
     for key, part in given.partition_by("session_id", "episode_id", as_dict=True).items():
         state = State()
-        for half in (part[: part.height // 2], part[part.height // 2 :]):
+        for half in (part[part.height // 2 :], part[: part.height // 2]):
             frames = iter([half.to_pandas()] if half.height else [])
             for rows in update(key, frames, state):  # type: ignore[arg-type]
                 found[key] = dict(zip(COLUMNS, rows.to_numpy()[0], strict=True))
