@@ -30,7 +30,7 @@ MOST_EVENTS = 200_000
 BATCHES = 4
 LOOK_EVERY_S = 0.05
 EVENT = """
-    event_id string, user_id string, session_id string, episode_id string, event_type string,
+    user_id string, session_id string, episode_id string, event_type string,
     scroll_ratio double, country string, device string, platform string, timestamp timestamp,
     experiment_group string, ui_version string
 """
