@@ -39,7 +39,7 @@ SECOND_US = 1_000_000
 USERS = 10_000
 # A stream runs for weeks: what is measured is not how long it takes to get going. So it first reads
 # some events, and each rate runs for a while before it counts.
-WARM_UP_S = 10.0
+WARM_UP_S = 5.0
 SETTLE_S = 5.0
 SAMPLES_PER_SECOND = 50
 # Time to make the records before the first is due: a start, and so much for each.
@@ -114,13 +114,14 @@ def _at_rate(
 ) -> Freshness:
     records = upcoming(job, rate, SETTLE_S + seconds)
     from_us = records[0].due_us + round(SETTLE_S * SECOND_US)
-    to_us, before = records[-1].due_us, cpu_times()
+    until_us, before = records[-1].due_us + round(PATIENCE_S * SECOND_US), cpu_times()
     samples = samples_of(job, [sent for sent in records if sent.due_us >= from_us], rate)
     with own_process() as pool:
-        until_us = to_us + round(PATIENCE_S * SECOND_US)
         watching = pool.submit(watch, place.endpoints.redis, samples, until_us)
         sent = send(records, place.endpoints.kafka)
         latencies = watching.result()
+    # Until here: the epochs that hold the last samples end after those were due.
+    floor = floor_of(stream.lines(), from_us, time.time_ns() // 1000)
     return Freshness(
         job=job,
         rate=rate,
@@ -129,7 +130,7 @@ def _at_rate(
         samples=len(samples),
         unread=len(samples) - len(latencies),
         latency_ms=quantiles(latencies),
-        floor=floor_of(stream.lines(), from_us, to_us),
+        floor=floor,
         stolen=stolen(before),
     )
 
