@@ -1,8 +1,9 @@
-"""`userflow bench sessions` and `catalogue`: events/s of a job, to a no-op sink and to all stores.
+"""`userflow bench sessions` and `catalogue`: events/s of a job, to a no-op sink and to all stores,
+and of its peers on the same log.
 
 Everything runs on this machine at once: broker, Spark and stores share its cores. The log is
 written before the clock starts. The first epoch is left out of the steady rate: it starts Python
-workers and the state store.
+workers and the state store, and compiles.
 """
 
 from __future__ import annotations
@@ -12,96 +13,137 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from benchmarks.home import Place, Say
+from benchmarks.logs import write_log
+from benchmarks.machine import cpu_times, stolen
+from benchmarks.peers.flink import FlinkSql
+from benchmarks.peers.per_session import PerSession
+from benchmarks.peers.port import Peer
+from benchmarks.rates import as_progress, steady_rate
 from infra.endpoints import Endpoints
 from infra.settings import Settings
 from infra.streams import OpenStores, Stores, all_stores, run_jobs
-from producer.run import run
-from producer.sent import Sent
-from producer.simulate import Simulation, simulate
-from producer.sinks.kafka import KafkaSink
-from streaming.epochs import EpochRunner
 from streaming.jobs import JOBS
 from streaming.sinks.memory import ClockStore
 
-__all__ = ["SUBJECTS", "Figure", "Subject", "measure", "write_log"]
+__all__ = ["PEERS", "SUBJECTS", "Figure", "drained", "measure", "ratios"]
 
-EVENTS_PER_SECOND_OF_LOG = 2500
-START_US = 1_790_000_000_000_000
-BATCH = 1000
-STEAL = 7  # its place in a line of /proc/stat
-Report = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is measured: a job, reading the log of simulated users of the domain of its name."""
-
-    job: str
-    users: int
-
-
-SUBJECTS = {
-    "sessions": Subject(job="webtoon", users=50_000),
-    "catalogue": Subject(job="commerce", users=50_000),
+NO_OP, ALL = "Kafka to a no-op sink", "Kafka to all stores"
+SUBJECTS: Mapping[str, str] = {"sessions": "webtoon", "catalogue": "commerce"}
+PEERS: Mapping[str, Callable[[Place, SparkSession], Peer]] = {
+    "flink": lambda place, _: FlinkSql(place),
+    "pandas": PerSession,
 }
+# One for the start, the others for the steady rate.
+FEWEST_EPOCHS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured path. `steady` leaves out the first epoch, `overall` nothing. `rows` are changed
-    feature rows, `stages` the seconds spent in each. `stolen` is the share of the machine's CPU
-    time that its host gave to others: 0 on a quiet one.
+    """One measured path. `steady` leaves out the first epoch (Flink SQL: as many events), `overall`
+    nothing. `rows` are changed feature rows, `stages` the seconds spent in each. `stolen` is the
+    share of the machine's CPU time that its host gave to others: 0 on a quiet one.
     """
 
     path: str
     events: int
-    rows: int
-    epochs: int
     seconds: float
     steady: float
-    stages: Mapping[str, float]
     stolen: float
+    epochs: int = 0
+    rows: int = 0
+    stages: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def overall(self) -> float:
         """Events/s of the whole run, start of the query included."""
         return self.events / self.seconds
 
+    def to_json(self) -> dict[str, object]:
+        """The document that `--json` prints."""
+        return {**asdict(self), "overall": self.overall}
+
 
 def measure(
-    subject: Subject,
+    subject: str,
     events: int,
     *,
+    peers: Sequence[str],
+    place: Place,
     spark: SparkSession,
-    endpoints: Endpoints,
-    settings: Settings,
-    say: Report,
+    say: Say,
 ) -> Sequence[Figure]:
-    """Write the log, then read it once for each path."""
-    say(f"writing {events:,} events for the job {subject.job} ...")
-    write_log(subject, endpoints.kafka, events)
-    figures = []
-    for path, stores in PATHS.items():
-        say(f"measuring {path} ...")
-        shutil.rmtree(Path(settings.checkpoint_root), ignore_errors=True)
-        run = partial(
-            run_jobs,
-            [JOBS[subject.job]],
-            spark=spark,
-            open_stores=stores,
-            endpoints=endpoints,
-            settings=settings,
-            stop=threading.Event(),
-            available_now=True,
-        )
-        figures.append(_figure(path, run))
+    """Write the log, then read it once for each path and each peer.
+
+    A peer comes right after the path that it is compared with.
+    """
+    job, epoch = SUBJECTS[subject], epoch_size(place.settings, events)
+    settings = place.settings.model_copy(update={"max_offsets_per_trigger": epoch})
+    chosen = [PEERS[name](place, spark) for name in peers]
+    for peer in chosen:
+        peer.prepare(say)
+    say(f"writing {events:,} events for the job {job} ...")
+    write_log(job, place.endpoints.kafka, events)
+    read = partial(drained, job, spark=spark, place=place, settings=settings)
+    say(f"measuring {NO_OP} ...")
+    figures = [read(NO_OP, stores=no_stores)]
+    for peer in chosen:
+        say(f"measuring {peer.name} ...")
+        figures.append(_of_peer(peer, JOBS[job].topics[0], events, epoch))
+    say(f"measuring {ALL} ...")
+    shutil.rmtree(settings.checkpoint_root)  # so that the job begins anew
+    figures.append(read(ALL, stores=all_stores))
     return figures
+
+
+def ratios(figures: Sequence[Figure]) -> dict[str, float]:
+    """How many times a peer's steady rate the job reaches, both with a no-op sink."""
+    steady = {figure.path: figure.steady for figure in figures}
+    ours = steady[NO_OP]
+    return {name: ours / rate for name, rate in steady.items() if name not in (NO_OP, ALL) and rate}
+
+
+def drained(
+    job: str,
+    path: str,
+    *,
+    stores: OpenStores,
+    spark: SparkSession,
+    place: Place,
+    settings: Settings,
+) -> Figure:
+    """Run the job until it has read what is there."""
+    started, before = time.perf_counter(), cpu_times()
+    runners = run_jobs(
+        [JOBS[job]],
+        spark=spark,
+        open_stores=stores,
+        endpoints=place.endpoints,
+        settings=settings,
+        stop=threading.Event(),
+        available_now=True,
+    )
+    seconds, totals = time.perf_counter() - started, runners[0].totals
+    return Figure(
+        path=path,
+        events=totals.events,
+        seconds=seconds,
+        steady=steady_rate(as_progress(totals.timeline), warm_up=1),
+        stolen=stolen(before),
+        epochs=totals.epochs,
+        rows=totals.rows,
+        stages=dict(totals.stages),
+    )
+
+
+def epoch_size(settings: Settings, events: int) -> int:
+    """As many records in an epoch as set, or fewer, so that there are enough epochs."""
+    return min(settings.max_offsets_per_trigger, max(1, events // FEWEST_EPOCHS))
 
 
 @contextmanager
@@ -111,65 +153,14 @@ def no_stores(endpoints: Endpoints) -> Iterator[Stores]:
     yield Stores(ClockStore(), [])
 
 
-PATHS: dict[str, OpenStores] = {
-    "Kafka to a no-op sink": no_stores,
-    "Kafka to all stores": all_stores,
-}
-
-
-def write_log(subject: Subject, brokers: str, events: int) -> None:
-    """Simulated users, two and a half thousand events in a second of event time."""
-    simulation = Simulation(
-        domain=subject.job,
-        rate=EVENTS_PER_SECOND_OF_LOG,
-        duration=events / EVENTS_PER_SECOND_OF_LOG,
-        users=subject.users,
-        seed=1,
-        start_us=START_US,
-    )
-    with KafkaSink(brokers) as sink:
-        run(_batches(simulate(simulation)), sink, stopped=threading.Event())
-
-
-def _batches(records: Iterator[Sent]) -> Iterator[list[Sent]]:
-    batch: list[Sent] = []
-    for record in records:
-        batch.append(record)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    yield batch
-
-
-def _figure(path: str, run: Callable[[], Sequence[EpochRunner]]) -> Figure:
-    started, before = time.perf_counter(), cpu_times()
-    runner = run()[0]
-    seconds = time.perf_counter() - started
-    passed = [after - begun for begun, after in zip(before, cpu_times(), strict=True)]
-    totals = runner.totals
+def _of_peer(peer: Peer, topic: str, events: int, epoch: int) -> Figure:
+    before = cpu_times()
+    read = peer.read(topic, events, epoch)
+    (begun, _), (ended, events) = read.progress[0], read.progress[-1]
     return Figure(
-        path=path,
-        events=totals.events,
-        rows=totals.rows,
-        epochs=totals.epochs,
-        seconds=seconds,
-        steady=_steady(runner),
-        stages=dict(totals.stages),
-        stolen=passed[STEAL] / sum(passed) if sum(passed) else 0.0,
+        path=peer.name,
+        events=events,
+        seconds=ended - begun,
+        steady=steady_rate(read.progress, read.warm_up),
+        stolen=stolen(before),
     )
-
-
-def cpu_times() -> list[int]:
-    """Ticks of all cores since boot by kind, as Linux counts them; zeros elsewhere."""
-    stat = Path("/proc/stat")
-    if not stat.exists():
-        return [0] * 8
-    return [int(ticks) for ticks in stat.read_text().split("\n", 1)[0].split()[1:9]]
-
-
-def _steady(runner: EpochRunner) -> float:
-    """Events/s between the end of the first epoch and the end of the last that read events."""
-    ends = [(at, events) for at, events in runner.totals.timeline if events]
-    if len(ends) < 2:  # noqa: PLR2004 - a rate needs two points
-        return 0.0
-    return sum(events for _, events in ends[1:]) / (ends[-1][0] - ends[0][0])

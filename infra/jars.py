@@ -12,6 +12,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from infra.doctor import find_java, java_problem
@@ -30,6 +31,7 @@ __all__ = [
 HERE = Path(__file__).parent
 IVY_FILE = HERE / "ivy.xml"
 PINS_FILE = HERE / "jars.sha256"
+CONFIGURATIONS = ("spark", "broker")
 
 
 def jars_dir() -> Path:
@@ -88,25 +90,28 @@ def verify(folder: Path, pins: dict[str, str]) -> None:
             )
 
 
-def fetch(target: Path) -> None:
-    """Resolve `ivy.xml` into `target`, one folder per configuration."""
+def fetch(
+    target: Path, *, ivy_file: Path = IVY_FILE, configurations: Sequence[str] = CONFIGURATIONS
+) -> None:
+    """Resolve `ivy_file` into `target`, one folder per configuration."""
     java = find_java()
     problem = java_problem(java)
     if java is None or problem:
         raise SetupError(problem)
     shutil.rmtree(target, ignore_errors=True)
-    done = subprocess.run(_ivy_command(java, target), check=False, capture_output=True, text=True)
+    command = [*_ivy_command(java, target, ivy_file), "-confs", *configurations]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
-        raise SetupError(f"Ivy could not fetch the jars of {IVY_FILE.name}:\n{tail}")
+        raise SetupError(f"Ivy could not fetch the jars of {ivy_file.name}:\n{tail}")
     shutil.rmtree(_cache_dir(target), ignore_errors=True)
 
 
-def _ivy_command(java: str, target: Path) -> list[str]:
+def _ivy_command(java: str, target: Path, ivy_file: Path) -> list[str]:
     ivy = next(pyspark_jars_dir().glob("ivy-*.jar"))
     pattern = f"{target}/[conf]/[artifact]-[revision](-[classifier]).[ext]"
-    command = [java, "-jar", str(ivy), "-ivy", str(IVY_FILE), "-cache", str(_cache_dir(target))]
-    command += ["-confs", "spark", "broker", "-warn", "-types", "jar", "bundle"]
+    command = [java, "-jar", str(ivy), "-ivy", str(ivy_file), "-cache", str(_cache_dir(target))]
+    command += ["-warn", "-types", "jar", "bundle"]
     return [*command, "-retrieve", pattern]
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 
 import click
 
-from infra.settings import load_settings
-
 __all__ = ["bench"]
+
+JOBS = ("webtoon", "commerce")
+PEERS = ("flink", "pandas")
 
 
 @click.group()
@@ -22,71 +17,122 @@ def bench() -> None:
     """Measure. Each benchmark starts what it needs in a temporary home and removes it."""
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON."),
-        click.option("--master", default="local[2]", show_default=True, help="Spark master."),
-        click.option(
-            "--events", default=3_500_000, show_default=True, type=click.IntRange(min=1000)
-        ),
-    ):
-        command = option(command)
-    return command
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+master_option = click.option(
+    "--master", default="local[2]", show_default=True, help="Spark master."
+)
+job_option = click.option("--job", type=click.Choice(JOBS), default="webtoon", show_default=True)
+
+
+def events_option(default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """How long the log is."""
+    return click.option(
+        "--events", default=default, show_default=True, type=click.IntRange(min=1000)
+    )
 
 
 @bench.command()
-@_options
-def sessions(*, events: int, master: str, as_json: bool) -> None:
-    """Events/s of the webtoon session job, to a no-op sink and to all stores."""
-    _throughput("sessions", events, master, as_json=as_json)
+@events_option(3_500_000)
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    type=click.Choice(PEERS),
+    default=PEERS,
+    show_default=True,
+    help="What else to measure on the same log; may be repeated.",
+)
+@click.option("--no-peers", is_flag=True, help="The job alone.")
+@master_option
+@as_json_option
+def sessions(
+    *, events: int, peers: tuple[str, ...], no_peers: bool, master: str, as_json: bool
+) -> None:
+    """Events/s of the webtoon session job and its peers.
+
+    To a no-op sink and to all stores. The peers are Flink SQL, which is installed at the first run,
+    and Spark's applyInPandasWithState with one call for each session.
+    """
+    _throughput("sessions", events, () if no_peers else peers, master, as_json=as_json)
 
 
 @bench.command()
-@_options
+@events_option(3_500_000)
+@master_option
+@as_json_option
 def catalogue(*, events: int, master: str, as_json: bool) -> None:
     """Events/s of the commerce job with all its windows, to a no-op sink and to all stores."""
-    _throughput("catalogue", events, master, as_json=as_json)
+    _throughput("catalogue", events, (), master, as_json=as_json)
 
 
-def _throughput(name: str, events: int, master: str, *, as_json: bool) -> None:
-    from benchmarks.throughput import SUBJECTS, measure  # noqa: PLC0415 - Spark takes seconds
-    from infra.initialise import initialise  # noqa: PLC0415
+@bench.command()
+@job_option
+@click.option(
+    "--rate",
+    "rates",
+    multiple=True,
+    type=click.FloatRange(min=1),
+    default=(1000.0, 5000.0),
+    show_default=True,
+    help="Events/s; may be repeated.",
+)
+@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(min=1))
+@master_option
+@as_json_option
+def freshness(
+    *, job: str, rates: tuple[float, ...], seconds: float, master: str, as_json: bool
+) -> None:
+    """Milliseconds from an event's due time until Redis shows it, with all stores."""
+    from benchmarks import report  # noqa: PLC0415
+    from benchmarks.freshness import measure  # noqa: PLC0415
+    from benchmarks.machine import conditions  # noqa: PLC0415
+
+    figures = measure(job, rates, seconds, master=master, say=_say)
+    given = conditions(job=job, master=master)
+    click.echo(report.freshness(figures, given, as_json=as_json))
+
+
+@bench.command("state-growth")
+@job_option
+@click.option(
+    "--keys",
+    multiple=True,
+    type=click.IntRange(min=1),
+    default=(10_000, 100_000, 1_000_000),
+    show_default=True,
+    help="Keys that live and stay idle; may be repeated.",
+)
+@events_option(600_000)
+@master_option
+@as_json_option
+def state_growth(
+    *, job: str, keys: tuple[int, ...], events: int, master: str, as_json: bool
+) -> None:
+    """Events/s of the same log while ever more keys live."""
+    from benchmarks import report  # noqa: PLC0415
+    from benchmarks.machine import conditions  # noqa: PLC0415
+    from benchmarks.state_growth import measure  # noqa: PLC0415
+
+    figures = measure(job, keys, events, master=master, say=_say)
+    given = conditions(job=job, events=events, master=master)
+    click.echo(report.state_growth(figures, given, as_json=as_json))
+
+
+def _throughput(
+    name: str, events: int, peers: tuple[str, ...], master: str, *, as_json: bool
+) -> None:
+    from benchmarks import report  # noqa: PLC0415 - Spark takes seconds
+    from benchmarks.home import running_spark, temporary_home  # noqa: PLC0415
+    from benchmarks.machine import conditions  # noqa: PLC0415
+    from benchmarks.throughput import measure  # noqa: PLC0415
     from infra.logs import configure_logs  # noqa: PLC0415
-    from infra.stack.stack import Stack  # noqa: PLC0415
-    from infra.streams import spark_session  # noqa: PLC0415
 
     configure_logs("WARNING")
-    with tempfile.TemporaryDirectory(prefix="userflow-bench-") as folder:
-        settings = load_settings().model_copy(
-            update={"home": Path(folder) / "home", "lake": "", "checkpoints": ""}
-        )
-        services = Stack(settings)
-        try:
-            endpoints = services.up()
-            initialise(endpoints, settings, services.credentials)
-            spark = spark_session(settings, master)
-            try:
-                figures = measure(
-                    SUBJECTS[name],
-                    events,
-                    spark=spark,
-                    endpoints=endpoints,
-                    settings=settings,
-                    say=lambda text: click.echo(text, err=True),
-                )
-            finally:
-                spark.stop()
-        finally:
-            services.down()
-    if as_json:
-        click.echo(json.dumps([{**asdict(one), "overall": one.overall} for one in figures]))
-        return
-    click.echo(f"{os.cpu_count()} cores, Python {platform.python_version()}, Spark {master}")
-    for figure in figures:
-        click.echo(
-            f"{figure.path:24} {figure.steady:>10,.0f} events/s steady"
-            f" {figure.overall:>10,.0f} overall ({figure.events:,} events, {figure.epochs} epochs,"
-            f" {figure.rows:,} changed rows; the host took {figure.stolen:.0%} of the CPU time)"
-        )
-        spent = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in figure.stages.items())
-        click.echo(f"{'seconds spent':>24} {spent}")
+    with temporary_home() as place, running_spark(place.settings, master) as spark:
+        figures = measure(name, events, peers=peers, place=place, spark=spark, say=_say)
+        given = conditions(master=master)
+    click.echo(report.throughput(figures, given, as_json=as_json))
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

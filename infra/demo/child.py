@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from infra.errors import StreamFailed
@@ -82,19 +83,23 @@ class StreamProcess:
 
 
 @contextmanager
-def streaming(home: Path) -> Iterator[StreamProcess]:
-    """Start all jobs; at the end of the block nothing of it runs any more."""
+def streaming(
+    home: Path, *options: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[StreamProcess]:
+    """Start all jobs, or what the `options` of `userflow stream` say; at the end of the block
+    nothing of it runs any more.
+    """
     log = home / "logs" / "stream.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "USERFLOW_HOME": str(home), "USERFLOW_LOG_LEVEL": "INFO"}
+    own = {"USERFLOW_HOME": str(home), "USERFLOW_LOG_LEVEL": "INFO"}
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches the demo alone, which then ends the stream in order.
         process = subprocess.Popen(
-            [*USERFLOW, "stream"],
+            [*USERFLOW, "stream", *options],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={**os.environ, **own, **environment},
             start_new_session=True,
         )
     stream = StreamProcess(process, log)

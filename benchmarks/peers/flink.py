@@ -1,0 +1,124 @@
+"""Flink SQL as a peer: its environment, set up once, and its run as a process of its own.
+
+The environment lies in the home that is set, not in the benchmark's temporary one: installing it
+takes a minute or two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from filelock import FileLock
+
+from benchmarks.home import Place, Say
+from benchmarks.peers.port import Read
+from infra import jars
+from infra.errors import SetupError, StreamFailed, UserflowError
+from infra.settings import load_settings
+from infra.stack.ports import Ports
+
+__all__ = ["FlinkSql"]
+
+HERE = Path(__file__).parent
+SCRIPT, IVY_FILE, PINS_FILE = HERE / "flink_sql.py", HERE / "flink.xml", HERE / "flink.sha256"
+VERSION = "2.3.0"
+LONGEST_S = 1800
+TAIL_LINES = 15
+
+
+class FlinkSql:
+    """One process with two slots, as much heap as Spark's driver has, and the same collector."""
+
+    name = "Flink SQL"
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._folder = load_settings().home / "peers" / f"flink-{VERSION}"
+
+    def prepare(self, say: Say) -> None:
+        """Install Flink and fetch the connector, unless both are there."""
+        done = self._folder / "installed"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._folder / "lock"):
+            if done.exists():
+                return
+            say(f"installing Flink {VERSION} into {self._folder} (a minute or two, once) ...")
+            self._install()
+            done.touch()
+
+    def _install(self) -> None:
+        venv = [sys.executable, "-m", "venv", "--clear", str(self._folder / "venv")]
+        pip = [self._python, "-m", "pip", "install", "--quiet", f"apache-flink=={VERSION}"]
+        for command in (venv, pip):
+            _output(command, SetupError)
+        jars.fetch(self._jars, ivy_file=IVY_FILE, configurations=("flink",))
+        if jars.digests(self._jars) != jars.read_pins(PINS_FILE):
+            raise SetupError(
+                f"The jars in {self._jars} are not those that {PINS_FILE.name} pins: delete "
+                f"{self._folder} and try again."
+            )
+
+    def read(self, topic: str, events: int, epoch: int) -> Read:
+        """All of the topic; as many events as the job's first epoch has are the warm-up."""
+        with tempfile.TemporaryDirectory(prefix="userflow-flink-") as folder:
+            found = self._figures(topic, Path(folder))
+        progress = [(found["began"], 0), *map(tuple, found["progress"]), (found["ended"], events)]
+        return Read(progress, warm_up=epoch)
+
+    def _figures(self, topic: str, folder: Path) -> dict[str, Any]:
+        (connector,) = self._jars.glob("flink/*.jar")
+        arguments = {
+            "brokers": self._place.endpoints.kafka,
+            "topic": topic,
+            "connector": str(connector),
+            "port": Ports(folder / "ports.json").choose("flink"),
+            "folder": str(folder),
+        }
+        heap = f"-Xmx{self._place.settings.driver_memory} -XX:+UseParallelGC"
+        done = _output(
+            [self._python, str(SCRIPT)],
+            StreamFailed,
+            given=json.dumps(arguments),
+            variables={"JVM_ARGS": heap, "FLINK_LOG_DIR": str(folder), "PYTHONPATH": ""},
+        )
+        found: dict[str, Any] = json.loads(done.splitlines()[-1])
+        return found
+
+    @property
+    def _python(self) -> str:
+        return str(self._folder / "venv" / "bin" / "python")
+
+    @property
+    def _jars(self) -> Path:
+        return self._folder / "jars"
+
+
+def _output(
+    command: list[str],
+    error: type[UserflowError],
+    *,
+    given: str = "",
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """What the command prints; raises `error` with the end of its complaints when it fails."""
+    done = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        input=given,
+        timeout=LONGEST_S,
+        env={**os.environ, **variables},
+    )
+    if done.returncode != 0:
+        tail = "\n".join(done.stderr.splitlines()[-TAIL_LINES:])
+        raise error(f"{' '.join(command[:4])} ended with exit code {done.returncode}:\n{tail}")
+    return done.stdout
