@@ -83,7 +83,7 @@ def _with_keys(job: str, keys: int, events: int, master: str) -> Growth:
         stores = Stores(ClockStore(), [])
         read = partial(
             drained,
-            job,
+            JOBS[job],
             stores=lambda _: nullcontext(stores),
             spark=spark,
             place=place,

@@ -28,13 +28,17 @@ from benchmarks.rates import as_progress, steady_rate
 from infra.endpoints import Endpoints
 from infra.settings import Settings
 from infra.streams import OpenStores, Stores, all_stores, run_jobs
-from streaming.jobs import JOBS
+from streaming.jobs import JOBS, Job
 from streaming.sinks.memory import ClockStore
 
 __all__ = ["PEERS", "SUBJECTS", "Figure", "drained", "measure", "ratios"]
 
 NO_OP, ALL = "Kafka to a no-op sink", "Kafka to all stores"
-SUBJECTS: Mapping[str, str] = {"sessions": "webtoon", "catalogue": "commerce"}
+# Of the webtoon job only what the peers do too: sessions.
+SUBJECTS: Mapping[str, Job] = {
+    "sessions": JOBS["webtoon"].only(["session_features"]),
+    "catalogue": JOBS["commerce"],
+}
 PEERS: Mapping[str, Callable[[Place, SparkSession], Peer]] = {
     "flink": lambda place, _: FlinkSql(place),
     "pandas": PerSession,
@@ -87,14 +91,14 @@ def measure(
     chosen = [PEERS[name](place, spark) for name in peers]
     for peer in chosen:
         peer.prepare(say)
-    say(f"writing {events:,} events for the job {job} ...")
-    write_log(job, place.endpoints.kafka, events)
+    say(f"writing {events:,} events for the job {job.name} ...")
+    write_log(job.name, place.endpoints.kafka, events)
     read = partial(drained, job, spark=spark, place=place, settings=settings)
     say(f"measuring {NO_OP} ...")
     figures = [read(NO_OP, stores=no_stores)]
     for peer in chosen:
         say(f"measuring {peer.name} ...")
-        figures.append(_of_peer(peer, JOBS[job].topics[0], events, epoch))
+        figures.append(_of_peer(peer, job.topics[0], events, epoch))
     say(f"measuring {ALL} ...")
     shutil.rmtree(settings.checkpoint_root)  # so that the job begins anew
     figures.append(read(ALL, stores=all_stores))
@@ -109,7 +113,7 @@ def ratios(figures: Sequence[Figure]) -> dict[str, float]:
 
 
 def drained(
-    job: str,
+    job: Job,
     path: str,
     *,
     stores: OpenStores,
@@ -120,7 +124,7 @@ def drained(
     """Run the job until it has read what is there."""
     started, before = time.perf_counter(), cpu_times()
     runners = run_jobs(
-        [JOBS[job]],
+        [job],
         spark=spark,
         open_stores=stores,
         endpoints=place.endpoints,

@@ -34,7 +34,7 @@ MASK = 0xFFFFFFFF
 def to_blob(frame: pl.DataFrame) -> bytes:
     """The frame as an Arrow stream."""
     buffer = io.BytesIO()
-    # Newer Arrow keeps long strings where they were: a part of a frame would carry those of all.
+    # Else lists of texts keep those of the frame that this one is a part of.
     frame.write_ipc_stream(buffer, compression="lz4", compat_level=pl.CompatLevel.oldest())
     return buffer.getvalue()
 

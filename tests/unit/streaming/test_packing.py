@@ -27,7 +27,9 @@ def test_every_number_of_partitions_that_divides_gets_equal_shares(buckets: int)
 
 def test_a_part_of_a_frame_carries_its_own_texts_only() -> None:
     texts = [sha256(bytes([number % 256, number // 256])).hexdigest() for number in range(2000)]
-    frame = pl.DataFrame({"text": texts, "part": [number % 100 for number in range(2000)]})
+    frame = pl.DataFrame(
+        {"texts": [[text] for text in texts], "part": [number % 100 for number in range(2000)]}
+    )
     parts = frame.partition_by("part")
     blobs = [to_blob(part) for part in parts]
     assert max(map(len, blobs)) < 4000
