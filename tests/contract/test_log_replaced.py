@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
@@ -79,3 +81,19 @@ def test_two_that_replace_the_same_rows_are_noticed(tmp_path: Path) -> None:
     with pytest.raises(CommitFailedError):
         DeltaSink(str(tmp_path), views=VIEWS).replace(VIEW.name, slowly(), MINE)
     assert log(tmp_path) == [(0, 12, "b")]
+
+
+def test_an_entity_that_is_no_more_is_marked(tmp_path: Path) -> None:
+    sink = DeltaSink(str(tmp_path), views=VIEWS)
+    at, changed = part(11, "a", "b")
+    gone = changed.rows[VIEW.name].select(*VIEW.key, "event_at")
+    put = sink.replace(VIEW.name, [(at, changed), (epoch(12, generation=0), without(gone))], MINE)
+    table = DeltaTable(str(tmp_path / "features" / VIEW.name)).to_pyarrow_table()
+    found = [(row["batch_id"], row["is_deleted"], row["note"]) for row in table.to_pylist()]
+    assert put == 4
+    assert sorted(found) == [(11, False, "plain")] * 2 + [(12, True, None)] * 2
+
+
+def without(gone: pl.DataFrame) -> Output:
+    """What an epoch changes in which these entities end."""
+    return replace(output(), rows={}, gone={VIEW.name: gone})
