@@ -56,7 +56,7 @@ LOG = (
     Column("feature_version", ColumnType.INT, "Version of the declaration.", nullable=False),
     Column("batch_id", ColumnType.LONG, "Epoch that wrote the row.", nullable=False),
     Column("is_deleted", ColumnType.BOOLEAN, "From then on the entity was no more."),
-    Column("generation", ColumnType.LONG, "Grows with every rebuild.", nullable=False),
+    Column("generation", ColumnType.LONG, "Grows with rebuilds; 0: backfilled.", nullable=False),
 )
 
 

@@ -6,12 +6,14 @@ UserflowError
 ├── ServiceError    Kafka, PostgreSQL or Redis does not start, stop or answer
 │   └── PortTaken   a configured port belongs to another program
 ├── StackNotUp      something needs the services, and they were never started
-└── StreamFailed    a streaming process ended, or did not do in time what it should
+├── StreamFailed    a streaming process ended, or did not do in time what it should
+└── BackfillFailed  there is nothing to recompute from, or it could not be done
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "BackfillFailed",
     "PortTaken",
     "ServiceError",
     "SettingsError",
@@ -48,3 +50,7 @@ class StackNotUp(UserflowError):
 
 class StreamFailed(UserflowError):
     """A streaming process ended, or did not do in time what it should."""
+
+
+class BackfillFailed(UserflowError):
+    """There is nothing to recompute from, or it could not be done."""

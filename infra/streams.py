@@ -30,7 +30,7 @@ from streaming.sinks.redis import RedisSink
 from streaming.sinks.topics import DeadLetterTopicSink, FeatureTopicSink
 from streaming.source import end_offsets, read_kafka
 
-__all__ = ["OpenStores", "Stores", "all_stores", "run_jobs", "spark_session"]
+__all__ = ["OpenStores", "Stores", "all_stores", "load_dimensions", "run_jobs", "spark_session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,9 @@ class Stores:
 OpenStores = Callable[[Endpoints], AbstractContextManager[Stores]]
 
 
-def spark_session(settings: Settings, master: str, hive_site: Path | None = None) -> SparkSession:
+def spark_session(
+    settings: Settings, master: str, hive_site: Path | None = None, *, reads_lake: bool = False
+) -> SparkSession:
     """The session of this process; with `hive_site` it knows tables by name."""
     scratch = settings.home / "spark"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -57,6 +59,7 @@ def spark_session(settings: Settings, master: str, hive_site: Path | None = None
             scratch=scratch,
             log_file=settings.home / "logs" / "spark.log",
             hive_site=hive_site,
+            reads_lake=reads_lake,
         )
     )
 

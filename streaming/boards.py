@@ -7,14 +7,13 @@ those that PostgreSQL serves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import polars as pl
 
 from features.columns import polars_schema
 from features.dimensions import Dimensions
 from features.views import VIEWS, FeatureView
-from streaming.ports import EpochStore
 
 __all__ = ["EVERY_US", "Boards"]
 
@@ -23,13 +22,20 @@ EVERY_US = 15 * 1_000_000
 
 
 class Boards:
-    """The boards of a job's views. `is_replay`: nobody waits, so each epoch looks at all."""
+    """The boards of a job's views. `newest`: what is served of a view (`EpochStore.newest`);
+    `is_replay`: nobody waits, so each epoch looks at all.
+    """
 
     def __init__(
-        self, views: tuple[str, ...], store: EpochStore, dimensions: Dimensions, *, is_replay: bool
+        self,
+        views: Iterable[str],
+        newest: Callable[[str], pl.DataFrame],
+        dimensions: Dimensions,
+        *,
+        is_replay: bool,
     ) -> None:
         self._views = [VIEWS[name] for name in views if VIEWS[name].board]
-        self._store = store
+        self._served = newest
         self._dimensions = dimensions
         self._is_replay = is_replay
         self._newest: dict[str, pl.DataFrame] = {}
@@ -61,7 +67,7 @@ class Boards:
     ) -> pl.DataFrame:
         before = self._newest.get(view.name)
         if before is None:
-            before = self._store.newest(view.name)
+            before = self._served(view.name)
         rows = rows if rows is not None else _none(view)
         now = _merged(view, before, rows)
         if looks and view.board is not None:

@@ -17,7 +17,7 @@ from streaming.packing import bucket_labels, sorted_by, to_blob
 from streaming.ports import DEAD
 from streaming.task import watermark_of_task
 
-__all__ = ["READ", "decode_stage"]
+__all__ = ["READ", "decode_stage", "events_in_buckets"]
 
 READ = {
     "partition": pl.String,
@@ -99,10 +99,15 @@ def _in_buckets(topic: str, key: str, buckets: int, decoded: _Decoded) -> Iterat
     if decoded.dead.height:
         yield PASSED, "dead", to_blob(decoded.dead)
     if decoded.events.height:
-        # An event without its key belongs to no entity; it is still archived once.
-        keys = decoded.events.select(pl.coalesce(key, "event_id")).to_series()
-        for bucket, blob in sorted_by(decoded.events, keys, buckets):
+        for bucket, blob in events_in_buckets(decoded.events, key, buckets):
             yield bucket, topic, blob
+
+
+def events_in_buckets(events: pl.DataFrame, key: str, buckets: int) -> Iterator[tuple[int, bytes]]:
+    """The accepted events of each bucket, packed; `key`: the field that they are bucketed by."""
+    # An event without its key belongs to no entity; it is still archived once.
+    keys = events.select(pl.coalesce(key, "event_id")).to_series()
+    return sorted_by(events, keys, buckets)
 
 
 def _received_at(records: pl.DataFrame) -> pl.Series:

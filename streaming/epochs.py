@@ -33,7 +33,7 @@ from streaming.source import EndOffsets
 from streaming.task import tell_tasks
 from streaming.watermark import advance, when_idle
 
-__all__ = ["EpochRunner", "LostEpoch", "Totals"]
+__all__ = ["EpochRunner", "LostEpoch", "Totals", "entities_gone", "feature_rows"]
 
 UTC = pl.Datetime("us", "UTC")
 # What rules over events find goes to these topics.
@@ -91,7 +91,7 @@ class EpochRunner:
         self.max_offsets = max_offsets
         self.is_replay = is_replay
         self.generation = generation
-        self.boards = Boards(job.views, store, dimensions, is_replay=is_replay)
+        self.boards = Boards(job.views, store.newest, dimensions, is_replay=is_replay)
         self.clock: Clock | None = None
         self.next_due_us: int | None = None
         self.drained_at_us: int | None = None
@@ -193,22 +193,28 @@ class EpochRunner:
 
     def _output(self, frames: Mapping[str, pl.DataFrame], rows_in: int) -> Output:
         stats = frames.get("stats")
-        rows = {name: _rows(name, frames.get(f"rows:{name}")) for name in self.job.views}
-        gone = {name: _gone(name, frames.get(f"gone:{name}")) for name in self.job.views}
+        rows = {
+            name: feature_rows(name, frames[f"rows:{name}"])
+            for name in self.job.views
+            if f"rows:{name}" in frames
+        }
+        gone = {
+            name: entities_gone(name, frames[f"gone:{name}"])
+            for name in self.job.views
+            if f"gone:{name}" in frames
+        }
         events = {
             topic: _archived(topic, frames[f"events:{topic}"], frames.get(f"dropped:{topic}"))
             for topic in self.job.topics
             if f"events:{topic}" in frames
         }
         return Output(
-            rows=self.boards.show(
-                {name: frame for name, frame in rows.items() if frame is not None}, _now_us()
-            ),
+            rows=self.boards.show(rows, _now_us()),
             events={name: frame for name, frame in events.items() if frame.height},
             dead=frames.get("dead", pl.DataFrame(schema=DEAD)),
             rows_in=rows_in,
             duplicates=0 if stats is None else int(stats["duplicates"].sum()),
-            gone={name: frame for name, frame in gone.items() if frame is not None},
+            gone=gone,
             sent={
                 topic: _dated(frames[f"sent:{topic}"])
                 for topic in SENT
@@ -272,20 +278,18 @@ def _height(frames: Mapping[str, pl.DataFrame]) -> int:
     return sum(frame.height for frame in frames.values())
 
 
-def _rows(view: str, rows: pl.DataFrame | None) -> pl.DataFrame | None:
-    if rows is None:
-        return None
+def feature_rows(view: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that a stage put out, as `Output.rows` has them; what a board shows comes later."""
     columns = [
         pl.col(column.name).cast(polars_type(column))
         for column in VIEWS[view].columns
-        if column.name in rows.columns  # those of a board come later
+        if column.name in rows.columns
     ]
     return rows.select(*columns, pl.col("event_at").cast(UTC), "by_event")
 
 
-def _gone(view: str, entities: pl.DataFrame | None) -> pl.DataFrame | None:
-    if entities is None:
-        return None
+def entities_gone(view: str, entities: pl.DataFrame) -> pl.DataFrame:
+    """Entities that a stage says are no more, as `Output.gone` has them."""
     key = [pl.col(column.name).cast(polars_type(column)) for column in VIEWS[view].entity]
     return entities.select(*key, pl.col("event_at").cast(UTC))
 

@@ -61,8 +61,9 @@ class Outcome:
 
     def reject(self, topic: str, events: pl.DataFrame, what: str) -> None:
         """Events came after the watermark had passed `what`."""
-        self.late += events.height
-        self.put_frame("dead", _late(topic, events, what))
+        if events.height:
+            self.late += events.height
+            self.put_frame("dead", _late(topic, events, what))
 
     def limit(self, view: str, *, late: int, capped: int = 0) -> None:
         """So many events came too late for this view, but not for others; so often it forgot."""

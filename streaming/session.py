@@ -18,8 +18,7 @@ from streaming.code_archive import write_code_archive
 __all__ = ["SparkOptions", "create_session"]
 
 STREAMING = "org.apache.spark.sql.execution.streaming"
-WITH_CATALOG = {
-    "spark.sql.catalogImplementation": "hive",
+WITH_LAKE = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     # The tables are small: fifty tasks to read a table's log are forty-eight too many.
@@ -46,6 +45,8 @@ class SparkOptions:
     shuffle_partitions: int = 2
     scratch: Path
     log_file: Path
+    # Whether the session reads Delta tables; the streams write them without Spark.
+    reads_lake: bool = False
     # Holds `hive-site.xml`, for a session that reads tables by name; it starts seconds later.
     hive_site: Path | None = None
 
@@ -120,7 +121,8 @@ def _chosen(options: SparkOptions) -> dict[str, str]:
     jars = [str(jar) for jar in options.jars]
     hive = [] if options.hive_site is None else [str(options.hive_site)]
     return {
-        **({} if options.hive_site is None else WITH_CATALOG),
+        **(WITH_LAKE if options.reads_lake or hive else {}),
+        **({"spark.sql.catalogImplementation": "hive"} if hive else {}),
         "spark.driver.extraClassPath": os.pathsep.join([*hive, *jars]),
         "spark.driver.memory": options.driver_memory,
         "spark.local.dir": str(options.scratch),

@@ -6,7 +6,7 @@ which epochs it holds and a repeated one is skipped. An empty frame makes no com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 import pyarrow as pa
@@ -60,12 +60,37 @@ class DeltaSink:
         for topic, events in output.events.items():
             self._append(self._archives[topic], epoch, _archived(epoch, events))
         for view in self._logs.keys() & {*output.rows, *output.gone}:
-            rows = _changes(self._logs[view], output, view)
-            self._append(self._logs[view], epoch, _logged(epoch, self._versions[view], rows))
+            self._append(self._logs[view], epoch, self._changes(view, epoch, output))
+
+    def replace(self, view: str, epochs: Iterable[tuple[Epoch, Output]], where: str) -> int:
+        """Put what `epochs` change of a view into its log in place of the rows `where` selects.
+
+        One commit, in which epochs are written as they come. What others append meanwhile stays;
+        where it is selected too, `deltalake.exceptions.CommitFailedError` is raised. Returns how
+        many rows were put.
+        """
+        table = self._logs[view]
+        put = 0
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            nonlocal put
+            for epoch, output in epochs:
+                rows = _as_arrow(table, self._changes(view, epoch, output))
+                put += rows.num_rows
+                yield from rows.to_batches()
+
+        reader = pa.RecordBatchReader.from_batches(nullable_schema(table.columns), batches())
+        write_deltalake(self._table(table), reader, mode="overwrite", predicate=where)
+        return put
 
     def close(self) -> None:
         """Forget the tables; nothing is open between two calls."""
         self._open.clear()
+
+    def _changes(self, view: str, epoch: Epoch, output: Output) -> pl.DataFrame:
+        """What the epoch changes of a view, as its log has it."""
+        rows = _changes(self._logs[view], output, view)
+        return _logged(epoch, self._versions[view], rows)
 
     def _append(self, table: LakeTable, epoch: Epoch, rows: pl.DataFrame) -> None:
         if rows.is_empty():

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from benchmarks.peers.per_session import COLUMNS, update
-from features import sessions
 from features.contracts import CONTRACTS
 from features.decoding import Decoder
+from features.webtoon_session import WEBTOON_SESSION
 from producer.simulate import Simulation, simulate
 
 TOPIC = "webtoon_user_events"
@@ -47,7 +47,8 @@ def events() -> pl.DataFrame:
 def test_its_rows_are_those_of_the_session_job_however_the_events_are_split() -> None:
     log = events()
     watermark = int(log["event_at"].min()) - 1  # type: ignore[arg-type]
-    step = sessions.step(pl.DataFrame(schema=sessions.VISIT), log, watermark)
+    of_episodes = log.with_columns(genre=pl.lit(None, pl.String))
+    step = WEBTOON_SESSION.step(WEBTOON_SESSION.empty(), of_episodes, watermark)
     wanted = {(row["session_id"], row["episode_id"]): row for row in step.rows.to_dicts()}
     found = {}
     given = log.rename({"event_at": "timestamp"})

@@ -51,7 +51,8 @@ def episode(name: str, reads: int, completion: float = 0.5, exits: float = 0.5) 
 
 
 def boards(store: MemoryEpochStore | None = None, *, is_replay: bool = False) -> Boards:
-    return Boards((EPISODE, GROUP), store or MemoryEpochStore(), KNOWN, is_replay=is_replay)
+    served = (store or MemoryEpochStore()).newest
+    return Boards((EPISODE, GROUP), served, KNOWN, is_replay=is_replay)
 
 
 def ranks(rows: pl.DataFrame) -> dict[str, Any]:
