@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from features.columns import Column
 from features.views import FeatureView
+from features.watching import RULES
 from features.windows import Grid, Latest, Rate, Score
 
 __all__ = ["Family", "families", "to_catalogue"]
@@ -49,7 +50,18 @@ def to_catalogue(views: Iterable[FeatureView]) -> str:
     chosen = tuple(views)
     count = sum(len(view.features) for view in chosen)
     total = f"{count} features in {len(chosen)} views.\n"
-    return "\n".join((HEAD, total, *("\n".join(_section(view)) for view in chosen)))
+    sections = ("\n".join(_section(view)) for view in chosen)
+    return "\n".join((HEAD, total, *sections, "\n".join(_rules())))
+
+
+def _rules() -> Iterator[str]:
+    yield "## Rules\n"
+    yield "What is looked for in the ordered events of a shopper, decided when the watermark has"
+    yield "passed them. A finding is a message, told once; alerts also stand in `ops.alerts`.\n"
+    yield "| rule | topic | meaning |\n|---|---|---|"
+    for rule in RULES:
+        yield f"| `{rule.name}` | `{rule.topic}` | {rule.doc} |"
+    yield ""
 
 
 def _section(view: FeatureView) -> Iterator[str]:
