@@ -17,6 +17,7 @@ from features.views import PATTERNS, VIEWS, FeatureView
 from features.window_set import IS_EVENT
 from streaming.event_stage import BEGINNING, event_columns
 from streaming.jobs import Job
+from streaming.one_map import OneMap
 from streaming.outcome import FEED, WAKE, Outcome
 from streaming.packing import concat, from_blob
 from streaming.task import is_replay_of_task, watermark_of_task
@@ -37,14 +38,15 @@ class EntityStage(StatefulProcessor):
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declare the state: it lives as long as the checkpoint."""
+        state = OneMap(handle)
         self._sessions = [
-            (view, SessionKeeper(view.name, view.sessions, handle))
+            (view, SessionKeeper(view.name, view.sessions, state))
             for view in self.views
             if view.sessions is not None
         ]
-        self._watches = [(feed, WatchKeeper(handle)) for feed in self.watched]
+        self._watches = [(feed, WatchKeeper(state)) for feed in self.watched]
         self._windows = [
-            (view, WindowedKeeper(view.name, view.windows, handle))
+            (view, WindowedKeeper(view.name, view.windows, state))
             for view in self.views
             if view.windows is not None
         ]

@@ -7,10 +7,11 @@ reads and writes only the slots that its events fall into.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
+import msgspec
 import pandas as pd
 import polars as pl
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
@@ -21,6 +22,7 @@ from features.dedup import SEEN, Sifted, sift
 from features.dimensions import Dimensions
 from features.feeds import Feed
 from streaming.jobs import Job
+from streaming.one_map import OneMap
 from streaming.outcome import FEED, WAKE, Outcome
 from streaming.packing import bucket_labels, concat, from_blob, sorted_by, to_blob
 from streaming.task import watermark_of_task
@@ -40,6 +42,7 @@ class EventStage(StatefulProcessor):
 
     def __init__(self, job: Job, dimensions: Dimensions, buckets: int) -> None:
         """`buckets`: how many the feeds are cut into."""
+        self.topics = job.topics
         self.views = job.views_of_events
         self.feeds = job.feeds
         self.dimensions = dimensions
@@ -47,10 +50,11 @@ class EventStage(StatefulProcessor):
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declare the state: it lives as long as the checkpoint."""
-        self._seen = handle.getMapState("seen", "topic string, slot long", "blob binary")
-        self._oldest = handle.getValueState("oldest", "slot long")
+        state = OneMap(handle)
+        self._seen = {topic: state.part(f"seen_{topic}") for topic in self.topics}
+        self._slots = state.cell("seen_slots")
         self._keepers = [
-            (view, SessionKeeper(view.name, view.sessions, handle))
+            (view, SessionKeeper(view.name, view.sessions, state))
             for view in self.views
             if view.sessions is not None
         ]
@@ -94,11 +98,10 @@ class EventStage(StatefulProcessor):
     ) -> dict[str, pl.DataFrame]:
         """Sift what came; returns what is new of each topic."""
         fresh: dict[str, pl.DataFrame] = {}
-        touched: list[int] = []
+        touched: dict[str, list[int]] = {}
         for topic, parts in blobs.items():
             events = concat(map(from_blob, parts))
-            sifted, slots = self._sift(topic, events, now)
-            touched += slots
+            sifted, touched[topic] = self._sift(topic, events, now)
             fresh[topic] = sifted.fresh
             outcome.duplicates += sifted.duplicates
             for blob in parts:
@@ -148,34 +151,35 @@ class EventStage(StatefulProcessor):
             "slot", as_dict=True, include_key=False
         )
         parts = []
-        for (slot,), part in slots.items():
-            at = (topic, slot)
-            stored = self._seen.getValue(at) if self._seen.containsKey(at) else None
-            seen = pl.DataFrame(schema=SEEN) if stored is None else from_blob(stored[0])
+        remembered, numbers = self._seen[topic], [int(str(slot)) for (slot,) in slots]
+        for number, part in zip(numbers, slots.values(), strict=True):
+            stored = remembered.get(number)
+            seen = pl.DataFrame(schema=SEEN) if stored is None else from_blob(stored)
             sifted = sift(seen, part, now - HORIZON_US)
             parts.append(sifted)
             if sifted.fresh.height:
                 seen = pl.concat([seen, sifted.fresh.select(*SEEN)])
-                self._seen.updateValue(at, (to_blob(seen),))
+                remembered.put(to_blob(seen), number)
         return Sifted(
             pl.concat([part.fresh for part in parts]),
             pl.concat([part.late for part in parts]),
             sum(part.duplicates for part in parts),
-        ), [int(str(slot)) for (slot,) in slots]
+        ), numbers
 
-    def _forget(self, touched: list[int], now: int) -> None:
+    def _forget(self, touched: Mapping[str, Iterable[int]], now: int) -> None:
         """Drop the slots that lie wholly behind the horizon."""
-        known = self._oldest.get() or (None,)
-        oldest = min([*touched, *(slot for slot in known if slot is not None)], default=None)
+        stored = self._slots.get()
+        known = {} if stored is None else msgspec.msgpack.decode(stored, type=dict[str, set[int]])
+        slots = {
+            topic: known.get(topic, set()).union(touched.get(topic, ())) for topic in self._seen
+        }
         keep_from = (now - HORIZON_US) // SLOT_US
-        if oldest is not None and oldest < keep_from:
-            slots = list(self._seen.keys())
-            for topic, slot in slots:
-                if slot < keep_from:
-                    self._seen.removeKey((topic, slot))
-            oldest = min((slot for _, slot in slots if slot >= keep_from), default=None)
-        if (oldest,) != known:
-            self._oldest.update((oldest,))
+        kept = {topic: {one for one in of if one >= keep_from} for topic, of in slots.items()}
+        for topic, of in slots.items():
+            for slot in of - kept[topic]:
+                self._seen[topic].drop(slot)
+        if kept != known:
+            self._slots.put(msgspec.msgpack.encode(kept))
 
 
 @cache

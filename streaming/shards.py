@@ -10,31 +10,23 @@ shards, the next one takes its entries from shard `n - p`, `p` being the largest
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 from zlib import crc32
 
 import msgspec
 
-__all__ = ["ENTRIES", "MapState", "Shards", "shard_of", "sources_of_split"]
+from streaming.one_map import Part
+
+__all__ = ["ENTRIES", "Shards", "shard_of", "sources_of_split"]
 
 ENTRIES = 8
 Value = TypeVar("Value")
 
 
-class MapState(Protocol):
-    """Spark's."""
-
-    def getValue(self, key: tuple[Any, ...]) -> tuple[Any, ...] | None: ...  # noqa: N802
-
-    def updateValue(self, key: tuple[Any, ...], value: tuple[Any, ...]) -> None: ...  # noqa: N802
-
-    def removeKey(self, key: tuple[Any, ...]) -> None: ...  # noqa: N802
-
-
 class Shards(Generic[Value]):
     """The entries in `state` for the length of one epoch; `count` shards of them (at least 1)."""
 
-    def __init__(self, state: MapState, count: int, type_: type[Value]) -> None:
+    def __init__(self, state: Part, count: int, type_: type[Value]) -> None:
         self.count = count
         self._state = state
         self._decode = msgspec.msgpack.Decoder(dict[str, type_]).decode  # type: ignore[valid-type]
@@ -56,9 +48,9 @@ class Shards(Generic[Value]):
             self._split()
         for number in sorted(self._changed):
             if entries_of := self._loaded[number]:
-                self._state.updateValue((number,), (msgspec.msgpack.encode(entries_of),))
+                self._state.put(msgspec.msgpack.encode(entries_of), number)
             else:
-                self._state.removeKey((number,))
+                self._state.drop(number)
         self._changed.clear()
 
     def _split(self) -> None:
@@ -77,8 +69,8 @@ class Shards(Generic[Value]):
 
     def _shard(self, number: int) -> dict[str, Value]:
         if number not in self._loaded:
-            stored = self._state.getValue((number,))
-            self._loaded[number] = {} if stored is None else self._decode(stored[0])
+            stored = self._state.get(number)
+            self._loaded[number] = {} if stored is None else self._decode(stored)
         return self._loaded[number]
 
 

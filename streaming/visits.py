@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 import polars as pl
-from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle
 
 from features.session_set import SessionSet
+from streaming.one_map import OneMap
 from streaming.packing import concat, from_blob, to_blob
-from streaming.shards import MapState, shard_of, sources_of_split
+from streaming.shards import shard_of, sources_of_split
 
 __all__ = ["VISITS_PER_SHARD", "SessionKeeper", "Stepped"]
 
@@ -49,10 +49,10 @@ class Stepped(NamedTuple):
 class SessionKeeper:
     """The visits of one view in one bucket."""
 
-    def __init__(self, name: str, sessions: SessionSet, handle: StatefulProcessorHandle) -> None:
+    def __init__(self, name: str, sessions: SessionSet, state: OneMap) -> None:
         self._sessions = sessions
-        self._book = handle.getValueState(f"{name}_book", "blob binary")
-        self._shards: MapState = handle.getMapState(f"{name}_visits", "shard long", "blob binary")
+        self._book = state.cell(f"{name}_book")
+        self._shards = state.part(f"{name}_visits")
         self._key = pl.concat_str(sessions.key, separator="\x1f")
 
     def step(self, events: pl.DataFrame, now: int) -> Stepped:
@@ -61,7 +61,7 @@ class SessionKeeper:
         Time passes first: so an event never meets a visit that is over.
         """
         stored = self._book.get()
-        book = Book() if stored is None else msgspec.msgpack.decode(stored[0], type=Book)
+        book = Book() if stored is None else msgspec.msgpack.decode(stored, type=Book)
         due = [n for n, at in enumerate(book.due) if at is not None and at < now]
         keys = events.select(self._key).drop_nulls().to_series().unique()
         wanted = {*due, *(shard_of(key, len(book.due)) for key in keys.to_list())}
@@ -69,7 +69,7 @@ class SessionKeeper:
         stepped = self._sessions.step(visits, events, now)
         if wanted:
             self._write(book, wanted, stepped.visits)
-            self._book.update((msgspec.msgpack.encode(book),))
+            self._book.put(msgspec.msgpack.encode(book))
         rows = [
             closed.with_columns(by_event=pl.lit(value=False)),
             stepped.rows.with_columns(by_event=pl.lit(value=True)),
@@ -78,8 +78,8 @@ class SessionKeeper:
         return Stepped(changed, stepped.gone, stepped.late, stepped.changes, *_totals(book))
 
     def _read(self, numbers: Iterable[int]) -> pl.DataFrame:
-        found = (self._shards.getValue((number,)) for number in numbers)
-        blobs = [from_blob(value[0]) for value in found if value is not None]
+        found = (self._shards.get(number) for number in numbers)
+        blobs = [from_blob(blob) for blob in found if blob is not None]
         return concat([self._sessions.empty(), *blobs])
 
     def _write(self, book: Book, wanted: set[int], visits: pl.DataFrame) -> None:
@@ -97,10 +97,10 @@ class SessionKeeper:
         for number in sorted({*wanted, *others, *range(before, count)}):
             part = parts.get((number,))
             if part is None:
-                self._shards.removeKey((number,))
+                self._shards.drop(number)
                 book.due[number], book.sizes[number] = None, 0
             else:
-                self._shards.updateValue((number,), (to_blob(part),))
+                self._shards.put(to_blob(part), number)
                 book.due[number] = part.select(self._sessions.due().min()).item()
                 book.sizes[number] = part.height
 

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import msgspec
 import polars as pl
-from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle
 
 from features.machines import FOREVER, NEVER
 from features.watching import RELEVANT, Folded, Memory, fold, relevant
+from streaming.one_map import OneMap, names_of, to_names
 from streaming.packing import from_blob, to_blob
-from streaming.shards import MapState, Shards
+from streaming.shards import Shards
 
 __all__ = ["WatchKeeper", "Watched"]
 
@@ -83,15 +83,11 @@ class WatchKeeper:
     for good.
     """
 
-    def __init__(self, handle: StatefulProcessorHandle) -> None:
-        self._book = handle.getValueState("watch_book", "blob binary")
-        self._buffer: MapState = handle.getMapState(
-            "watch_buffer", "start long, width long", "blob binary"
-        )
-        self._agenda: MapState = handle.getMapState(
-            "watch_agenda", "slot long", "users array<string>"
-        )
-        self._users: MapState = handle.getMapState("watch_users", "shard long", "blob binary")
+    def __init__(self, state: OneMap) -> None:
+        self._book = state.cell("watch_book")
+        self._buffer = state.part("watch_buffer")
+        self._agenda = state.part("watch_agenda")
+        self._users = state.part("watch_users")
 
     def step(self, events: pl.DataFrame, now: int, *, is_exact: bool) -> Watched:
         """Take the events in and let the watermark `now` pass.
@@ -100,7 +96,7 @@ class WatchKeeper:
         decided second by second; `is_exact`, to the microsecond.
         """
         stored = self._book.get()
-        book = Book() if stored is None else msgspec.msgpack.decode(stored[0], type=Book)
+        book = Book() if stored is None else msgspec.msgpack.decode(stored, type=Book)
         before = book.decided
         book.decided = max(before, now if is_exact else now // SECOND_US * SECOND_US)
         passed = [slot for slot, first in book.buffered if first < book.decided]
@@ -112,7 +108,7 @@ class WatchKeeper:
         decided, waiting = _cut(_joined(fresh, *self._taken(book, passed)), book.decided)
         self._append(book, waiting)
         folded = self._fold(book, decided, due)
-        self._book.update((msgspec.msgpack.encode(book),))
+        self._book.put(msgspec.msgpack.encode(book))
         next_due = _next_due(book, is_exact=is_exact)
         return Watched(*folded[1:4], late.height, next_due, book.live, folded.capped)
 
@@ -120,7 +116,7 @@ class WatchKeeper:
         """The rows of those slots, which are removed from the buffer."""
         rows = [self._rows(slot) for slot in passed]
         for slot in passed:
-            self._buffer.removeKey(slot)
+            self._buffer.drop(*slot)
         book.buffered = [one for one in book.buffered if one[0] not in passed]
         return rows
 
@@ -135,12 +131,12 @@ class WatchKeeper:
             new, rows = rows[:end], rows[end:]
             there = _joined(new, self._rows(slot)) if slot in buffered else new
             buffered[slot] = min(first, buffered.get(slot, first))
-            self._buffer.updateValue(slot, (to_blob(there),))
+            self._buffer.put(to_blob(there), *slot)
         book.buffered = list(buffered.items())
 
     def _rows(self, slot: Slot) -> pl.DataFrame:
-        stored = self._buffer.getValue(slot)
-        return NOTHING if stored is None else from_blob(stored[0])
+        stored = self._buffer.get(*slot)
+        return NOTHING if stored is None else from_blob(stored)
 
     def _woken(self, book: Book, *, is_exact: bool) -> dict[int, Sequence[str]]:
         """The slots of the agenda that have passed, taken out of it."""
@@ -148,9 +144,9 @@ class WatchKeeper:
         passed = [slot for slot in book.slots if slot * AGENDA_US + ahead < book.decided]
         due: dict[int, Sequence[str]] = {}
         for slot in passed:
-            found = self._agenda.getValue((slot,))
-            due[slot] = () if found is None else found[0]
-            self._agenda.removeKey((slot,))
+            found = self._agenda.get(slot)
+            due[slot] = () if found is None else names_of(found)
+            self._agenda.drop(slot)
         book.slots = [slot for slot in book.slots if slot not in due]
         return due
 
@@ -192,10 +188,10 @@ class WatchKeeper:
 
     def _enter(self, book: Book, waiting: Mapping[int, Iterable[str]]) -> None:
         for slot, users in waiting.items():
-            found = self._agenda.getValue((slot,))
+            found = self._agenda.get(slot)
             # Somebody who stood there before may come back.
-            names = dict.fromkeys([*(found[0] if found else ()), *users])
-            self._agenda.updateValue((slot,), (list(names),))
+            names = dict.fromkeys([*(names_of(found) if found else ()), *users])
+            self._agenda.put(to_names(names), slot)
         book.slots = sorted({*book.slots, *waiting})
 
 

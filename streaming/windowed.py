@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import msgspec
 import polars as pl
-from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle
 
 from features.window_set import PLACE, VALUES, Tiles, WindowSet
 from features.windowed_step import DUE, WindowedState, step
+from streaming.one_map import OneMap, names_of, to_names
 from streaming.row_groups import GROUP, RowGroups
-from streaming.shards import MapState, Shards
+from streaming.shards import Shards
 
 __all__ = ["SLOT_US", "WindowedKeeper"]
 
@@ -53,15 +53,11 @@ class Kept(msgspec.Struct, array_like=True):
 class WindowedKeeper:
     """The entities of one view in one bucket."""
 
-    def __init__(self, name: str, windows: WindowSet, handle: StatefulProcessorHandle) -> None:
+    def __init__(self, name: str, windows: WindowSet, state: OneMap) -> None:
         self._windows = windows
-        self._book = handle.getValueState(f"{name}_book", "blob binary")
-        self._agenda: MapState = handle.getMapState(
-            f"{name}_agenda", "slot long", "entities array<string>"
-        )
-        self._entities: MapState = handle.getMapState(
-            f"{name}_entities", "shard long", "blob binary"
-        )
+        self._book = state.cell(f"{name}_book")
+        self._agenda = state.part(f"{name}_agenda")
+        self._entities = state.part(f"{name}_entities")
         self._by_name = pl.concat_str(windows.entity, separator=SEPARATOR)
         self._values = RowGroups(VALUES)
 
@@ -71,7 +67,7 @@ class WindowedKeeper:
         What time alone changes is put out slot by slot, or, `is_exact`, to the microsecond.
         """
         stored = self._book.get()
-        book = Book() if stored is None else msgspec.msgpack.decode(stored[0], type=Book)
+        book = Book() if stored is None else msgspec.msgpack.decode(stored, type=Book)
         passed = [slot for slot in book.slots if _is_due(slot, now, is_exact=is_exact)]
         if events.is_empty() and not passed:
             return Stepped(pl.DataFrame(), _next_due(book, is_exact=is_exact), book.live)
@@ -84,15 +80,15 @@ class WindowedKeeper:
         book.live += len(kept) - len(known)
         shards.write(kept, known.keys() - kept.keys(), book.live)
         book.shards = shards.count
-        self._book.update((msgspec.msgpack.encode(book),))
+        self._book.put(msgspec.msgpack.encode(book))
         return Stepped(done.rows, _next_due(book, is_exact=is_exact), book.live)
 
     def _turn(self, book: Book, slot: int) -> Sequence[str]:
         """Take a slot out of the agenda."""
         book.slots.remove(slot)
-        found = self._agenda.getValue((slot,))
-        self._agenda.removeKey((slot,))
-        return [] if found is None else list(found[0])
+        found = self._agenda.get(slot)
+        self._agenda.drop(slot)
+        return [] if found is None else names_of(found)
 
     def _state(self, book: Book, known: Mapping[str, Kept]) -> WindowedState:
         names = pl.Series(NAME, list(known), dtype=pl.String)
@@ -142,8 +138,8 @@ class WindowedKeeper:
                 waiting.setdefault(slot, []).append(name)
             kept[name] = Kept(last_at, due, slot, form, *parts)
         for slot, new in waiting.items():
-            found = self._agenda.getValue((slot,))
-            self._agenda.updateValue((slot,), ([*found[0], *new] if found else new,))
+            found = self._agenda.get(slot)
+            self._agenda.put(to_names([*(names_of(found) if found else ()), *new]), slot)
         book.slots = sorted({*book.slots, *waiting})
         return kept
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
 from zlib import crc32
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spark_state import Map
 
 from streaming.shards import ENTRIES, Shards
 
@@ -16,22 +16,9 @@ NAMES = st.integers(0, 60).map(lambda number: f"name {number}")
 Epochs = list[tuple[dict[str, int], set[str]]]
 
 
-class Memory(dict[tuple[Any, ...], tuple[Any, ...]]):
-    """Spark's MapState, kept in memory."""
-
-    def getValue(self, key: tuple[Any, ...]) -> tuple[Any, ...] | None:  # noqa: N802
-        return self.get(key)
-
-    def updateValue(self, key: tuple[Any, ...], value: tuple[Any, ...]) -> None:  # noqa: N802
-        self[key] = value
-
-    def removeKey(self, key: tuple[Any, ...]) -> None:  # noqa: N802
-        self.pop(key, None)
-
-
 @given(st.lists(st.tuples(st.dictionaries(NAMES, st.integers(0, 9)), st.sets(NAMES)), max_size=8))
 def test_what_was_written_is_read(epochs: Epochs) -> None:
-    state, count = Memory(), 1
+    state, count = Map(), 1
     plain: dict[str, int] = {}
     for entries, gone in epochs:
         shards = Shards(state, count, int)
@@ -43,7 +30,7 @@ def test_what_was_written_is_read(epochs: Epochs) -> None:
         shards.write(entries, gone, len(plain))
         count = shards.count
     assert Shards(state, count, int).read(list(plain)) == plain
-    assert sum(len(msgspec.msgpack.decode(blob)) for (blob,) in state.values()) == len(plain)
+    assert sum(len(msgspec.msgpack.decode(blob)) for blob in state.values()) == len(plain)
 
 
 @pytest.mark.parametrize("buckets", [1, 4, 6])
@@ -51,8 +38,8 @@ def test_shards_stay_small_within_a_bucket(buckets: int) -> None:
     """The names of one bucket have the low bits of their hash in common."""
 
     names = [f"user_{n}" for n in range(20_000) if crc32(f"user_{n}".encode()) % buckets == 0]
-    state = Memory()
+    state = Map()
     Shards(state, 1, int).write(dict.fromkeys(names, 0), [], len(names))
-    sizes = [len(msgspec.msgpack.decode(blob)) for (blob,) in state.values()]
+    sizes = [len(msgspec.msgpack.decode(blob)) for blob in state.values()]
     assert sum(sizes) == len(names)
     assert max(sizes) < 6 * ENTRIES

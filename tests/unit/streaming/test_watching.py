@@ -120,9 +120,7 @@ def test_any_arrival_and_any_watermarks_give_what_the_slow_way_finds(
 
 
 def users(store: Store) -> int:
-    return sum(
-        len(msgspec.msgpack.decode(blob)) for (blob,) in store.states["watch_users"].values()
-    )
+    return sum(len(msgspec.msgpack.decode(blob)) for blob in store.states["watch_users"].values())
 
 
 def test_events_wait_until_the_watermark_has_passed_them() -> None:
@@ -255,7 +253,7 @@ def test_rows_of_an_older_version_lack_a_column_that_is_new() -> None:
     store = Store()
     keeper(store).step(frame(log("0:05 click", "0:05.05 click")), START, is_exact=True)
     buffer = store.states["watch_buffer"]
-    for slot, (blob,) in list(buffer.items()):
-        buffer[slot] = (to_blob(from_blob(blob).drop("ip")),)
+    for slot, blob in list(buffer.items()):
+        buffer[slot] = to_blob(from_blob(blob).drop("ip"))
     found = keeper(store).step(frame(log("0:05.06 from 1")), at("1:00"), is_exact=True)
     assert found.alerts["alert_type"].to_list() == ["rapid_clicks"]

@@ -51,7 +51,7 @@ class Shops(Store):
         return found
 
     def size(self) -> int:
-        return sum(len(msgspec.msgpack.decode(blob)) for (blob,) in self.shards.values())
+        return sum(len(msgspec.msgpack.decode(blob)) for blob in self.shards.values())
 
 
 def keeper(store: Shops, shops: WindowSet = SHOPS) -> WindowedKeeper:
