@@ -18,7 +18,7 @@ from features.window_set import IS_EVENT
 from streaming.event_stage import BEGINNING, event_columns
 from streaming.jobs import Job
 from streaming.one_map import OneMap
-from streaming.outcome import FEED, WAKE, Outcome
+from streaming.outcome import FEED, Outcome, taken
 from streaming.packing import concat, from_blob
 from streaming.task import is_replay_of_task, watermark_of_task
 from streaming.visits import SessionKeeper
@@ -60,13 +60,8 @@ class EntityStage(StatefulProcessor):
         """Take what the first stage fed; pass on what is not for here."""
         del timerValues
         outcome = Outcome(int(key[0]))
-        blobs: dict[str, list[bytes]] = {}
-        for part in rows:
-            for kind, blob in zip(part["kind"], part["blob"], strict=True):
-                if kind.startswith(FEED):
-                    blobs.setdefault(kind.removeprefix(FEED), []).append(blob)
-                elif kind != WAKE:
-                    outcome.put(kind, blob)
+        fed = taken(rows, outcome, passes=lambda kind: not kind.startswith(FEED))
+        blobs = {kind.removeprefix(FEED): parts for kind, parts in fed.items()}
         self.step(blobs, watermark_of_task(), outcome, is_exact=is_replay_of_task())
         yield outcome.packed()
 

@@ -23,7 +23,7 @@ from features.dimensions import Dimensions
 from features.feeds import Feed
 from streaming.jobs import Job
 from streaming.one_map import OneMap
-from streaming.outcome import FEED, WAKE, Outcome
+from streaming.outcome import FEED, WAKE, Outcome, taken
 from streaming.packing import bucket_labels, concat, from_blob, sorted_by, to_blob
 from streaming.task import watermark_of_task
 from streaming.visits import SessionKeeper
@@ -68,13 +68,7 @@ class EventStage(StatefulProcessor):
         """Merge what one batch brought for this bucket; put out what changed."""
         del timerValues
         outcome = Outcome(int(key[0]))
-        blobs: dict[str, list[bytes]] = {}
-        for part in rows:
-            for kind, blob in zip(part["kind"], part["blob"], strict=True):
-                if kind in PASSED:
-                    outcome.put(kind, blob)
-                elif kind != WAKE:
-                    blobs.setdefault(kind, []).append(blob)
+        blobs = taken(rows, outcome, passes=lambda kind: kind in PASSED)
         self.step(blobs, watermark_of_task(), outcome)
         if self.feeds:
             outcome.put(WAKE, b"")

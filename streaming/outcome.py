@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -24,7 +25,7 @@ from features.contracts import CONTRACTS
 from streaming.packing import to_blob
 from streaming.ports import DEAD
 
-__all__ = ["FEED", "OUTPUT", "WAKE", "Outcome", "Packed"]
+__all__ = ["FEED", "OUTPUT", "WAKE", "Outcome", "Packed", "taken"]
 
 OUTPUT = "bucket int, kind string, blob binary"
 FEED = "feed:"
@@ -81,6 +82,22 @@ class Outcome:
         stats = [(self.duplicates, self.late, self.next_due, self.live)]
         self.put("stats", to_blob(pl.DataFrame(stats, STATS, orient="row")))
         return pd.DataFrame(self.rows, columns=["bucket", "kind", "blob"])
+
+
+def taken(
+    rows: Iterable[pd.DataFrame], outcome: Outcome, *, passes: Callable[[str], bool]
+) -> dict[str, list[bytes]]:
+    """What came to a bucket, by kind; what `passes` goes on untouched."""
+    blobs: dict[str, list[bytes]] = {}
+    for part in rows:
+        for kind, blob in zip(part["kind"], part["blob"], strict=True):
+            if kind == WAKE:
+                continue
+            if passes(kind):
+                outcome.put(kind, blob)
+            else:
+                blobs.setdefault(kind, []).append(blob)
+    return blobs
 
 
 def _late(topic: str, events: pl.DataFrame, what: str) -> pl.DataFrame:
