@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 from benchmarks.home import Say, own_process, running_spark, temporary_home
 from benchmarks.logs import START_US, write_log
 from benchmarks.machine import peak_memory
-from benchmarks.throughput import drained, epoch_size
+from benchmarks.throughput import SUBJECTS, drained, epoch_size
 from infra.logs import configure_logs
 from infra.streams import Stores
 from producer.catalogue import dimensions
@@ -30,7 +30,6 @@ from producer.run import run, unpaced
 from producer.sent import Sent
 from producer.sinks.kafka import KafkaSink
 from producer.times import to_iso
-from streaming.jobs import JOBS
 from streaming.sinks.memory import ClockStore
 
 __all__ = ["Growth", "live_keys", "measure"]
@@ -40,6 +39,8 @@ MS_US = 1000
 # The first events of the idle keys: all within these seconds before the log begins.
 SPREAD_US = 10_000_000
 EPOCH = 100_000
+# By name; of the webtoon job sessions alone, so that a key is a session.
+MEASURED = {job.name: job for job in SUBJECTS.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _with_keys(job: str, keys: int, events: int, master: str) -> Growth:
         stores = Stores(ClockStore(), [])
         read = partial(
             drained,
-            JOBS[job],
+            MEASURED[job],
             stores=lambda _: nullcontext(stores),
             spark=spark,
             place=place,
@@ -109,7 +110,7 @@ def _with_keys(job: str, keys: int, events: int, master: str) -> Growth:
 
 def live_keys(job: str, count: int) -> Iterator[Sent]:
     """One event of each of so many keys, in order, the last just before the log begins."""
-    topic, event = JOBS[job].topics[0], EVENTS[job]
+    topic, event = MEASURED[job].topics[0], EVENTS[job]
     for number in range(count):
         at_us = START_US - SPREAD_US + number * SPREAD_US // count // MS_US * MS_US
         name = f"idle-{number:07d}"
