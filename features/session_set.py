@@ -69,16 +69,16 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`visits`: the new state; `rows`: changed rows (`SessionSet.row`); `gone`: entities whose row
-    is no more; `late`: events whose visit is no longer alive; `changes`: the visits that became
-    others, with `sign` -1 as they were and +1 as they are.
+    """`visits`: the new state; `rows`: changed rows; `gone`: entities whose row is no more; `late`:
+    events whose visit is no longer alive; `before`, `after`: the visits of the events' keys.
     """
 
     visits: pl.DataFrame
     rows: pl.DataFrame
     gone: pl.DataFrame
     late: pl.DataFrame
-    changes: pl.DataFrame
+    before: pl.DataFrame
+    after: pl.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,7 +151,26 @@ class SessionSet:
             self._rows(merged if self.start else self._latest(merged)),
             self._gone(touched, merged),
             late,
-            self._changes(touched, merged),
+            touched,
+            merged,
+        )
+
+    def no_step(self, events: pl.DataFrame) -> Step:
+        """What no event does."""
+        nothing, late = self.empty(), events.clear()
+        return Step(
+            nothing, self._rows(nothing), self._gone(nothing, nothing), late, *[nothing] * 2
+        )
+
+    def changes(self, step: Step) -> pl.DataFrame:
+        """The visits that became others: with `sign` -1 as they were, with +1 as they are."""
+        # Visits only grow: one of the same start and count is the same.
+        same = [*self.key, "started_at", "event_count"]
+        was = step.before.join(step.after, on=same, how="anti")
+        is_now = step.after.join(step.before, on=same, how="anti")
+        return pl.concat(
+            frame.with_columns(pl.lit(sign, pl.Int64).alias(SIGN))
+            for frame, sign in ((was, -1), (is_now, 1))
         )
 
     def advance(self, visits: pl.DataFrame, watermark_us: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -227,13 +246,6 @@ class SessionSet:
         starts = [*self.key, "started_at"]
         gone = before.join(after, on=starts, how="anti") if self.start else before.clear()
         return gone.select(*self.key, *self._named_start(), event_at="ended_at")
-
-    def _changes(self, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-        """Visits only grow: one of the same start and count is the same."""
-        same = [*self.key, "started_at", "event_count"]
-        was = before.join(after, on=same, how="anti").with_columns(pl.lit(-1).alias(SIGN))
-        is_now = after.join(before, on=same, how="anti").with_columns(pl.lit(1).alias(SIGN))
-        return pl.concat([was, is_now]).with_columns(pl.col(SIGN).cast(pl.Int64))
 
     def _events_of(self, dead: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
         spans = dead.select(*self.key, "started_at", "ended_at")

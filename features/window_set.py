@@ -14,9 +14,10 @@ Times are microseconds UTC. Frames hold many entities: nothing here loops over e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
@@ -86,13 +87,15 @@ class WindowSet:
 
     def __init__(
         self,
-        entity: Sequence[str],
+        entity: Sequence[str] | Mapping[str, Any],
         grids: Iterable[Grid],
         rates: Iterable[Rate] = (),
         latest: Iterable[Latest] = (),
         scores: Iterable[Score] = (),
     ):
         self.entity = tuple(entity)
+        types = entity if isinstance(entity, Mapping) else dict.fromkeys(entity, pl.String)
+        self._no_values = pl.DataFrame(schema={**types, **VALUES})
         self.grids = tuple(grids)
         self.rates = tuple(rates)
         self.latest = tuple(latest)
@@ -100,6 +103,10 @@ class WindowSet:
         for grid in self.grids:
             if grid.aggregation.signed and grid.aggregation.kind in (Kind.MIN, Kind.MAX):
                 raise ValueError(f"{grid.name}: no minimum or maximum of what may be taken back.")
+
+    def of_numbered(self, number: str) -> WindowSet:
+        """The same features of entities that have a number (UInt32), by the name of its column."""
+        return WindowSet({number: pl.UInt32}, self.grids, self.rates, self.latest, self.scores)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -124,7 +131,7 @@ class WindowSet:
         forever = known.with_columns(pl.lit(0, pl.Int64).alias(name) for name in PLACE)
         values = [self._values(placed, one) for one in self._listed]
         values += [self._values(forever, one) for one in self._lasting]
-        return Tiles(numbers, self._merged(pl.concat([self._no_values(), *values])))
+        return Tiles(numbers, self._merged(pl.concat([self._no_values, *values])))
 
     def merge(self, tiles: Iterable[Tiles]) -> Tiles:
         """All of them as one; the order does not matter."""
@@ -253,9 +260,6 @@ class WindowSet:
             last_at="event_at",
             last_id="event_id",
         )
-
-    def _no_values(self) -> pl.DataFrame:
-        return pl.DataFrame(schema={**dict.fromkeys(self.entity, pl.String), **VALUES})
 
     def _over_windows(self, numbers: pl.DataFrame, values: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """All windows at once: each tile stands once in every window that covers it."""

@@ -13,7 +13,7 @@ import polars as pl
 from features.session_set import SIGN
 from features.window_set import IS_EVENT, Tiles, WindowSet
 
-__all__ = ["DUE", "Step", "WindowedState", "empty", "step"]
+__all__ = ["DUE", "LAST_AT", "Step", "WindowedState", "empty", "step"]
 
 LAST_AT = "last_at"
 DUE = "due"

@@ -17,7 +17,7 @@ from features.views import PATTERNS, VIEWS, FeatureView
 from features.window_set import IS_EVENT
 from streaming.event_stage import BEGINNING, event_columns
 from streaming.jobs import Job
-from streaming.one_map import OneMap
+from streaming.state import State
 from streaming.outcome import FEED, Outcome, taken
 from streaming.packing import concat, from_blob
 from streaming.task import is_replay_of_task, watermark_of_task
@@ -38,7 +38,7 @@ class EntityStage(StatefulProcessor):
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declare the state: it lives as long as the checkpoint."""
-        state = OneMap(handle)
+        state = self._state = State(handle)
         self._sessions = [
             (view, SessionKeeper(view.name, view.sessions, state))
             for view in self.views
@@ -79,14 +79,20 @@ class EntityStage(StatefulProcessor):
         """Take the rows of each feed, packed; sessions and rules first, others show them too."""
         now = BEGINNING if watermark is None else watermark
         fed = {name: concat(map(from_blob, parts)) for name, parts in blobs.items()}
+        with self._state.opened():
+            self._step(fed, now, outcome, is_exact=is_exact)
+
+    def _step(
+        self, fed: Mapping[str, pl.DataFrame], now: int, outcome: Outcome, *, is_exact: bool
+    ) -> None:
         changed: dict[str, pl.DataFrame] = {}
         for view, keeper in self._sessions:
             stepped = keeper.step(self._rows_of(view, fed), now)
             outcome.put_frame(f"rows:{view.name}", stepped.rows)
-            outcome.put_frame(f"gone:{view.name}", stepped.gone)
-            outcome.limit(view.name, late=stepped.late.height)
+            outcome.put_frame(f"gone:{view.name}", stepped.step.gone)
+            outcome.limit(view.name, late=stepped.step.late.height)
             outcome.note(stepped.next_due, stepped.live)
-            changed[view.name] = stepped.changes
+            changed[view.name] = keeper.changes(stepped)
         for feed, watch in self._watches:
             watched = watch.step(fed.get(feed.name, _nothing_fed(feed)), now, is_exact=is_exact)
             outcome.put_frame("sent:retargeting", watched.messages)

@@ -22,9 +22,10 @@ from features.dedup import SEEN, Sifted, sift
 from features.dimensions import Dimensions
 from features.feeds import Feed
 from streaming.jobs import Job
-from streaming.one_map import OneMap
 from streaming.outcome import FEED, WAKE, Outcome, taken
 from streaming.packing import bucket_labels, concat, from_blob, sorted_by, to_blob
+from streaming.records import Book, Found, Records
+from streaming.state import State
 from streaming.task import watermark_of_task
 from streaming.visits import SessionKeeper
 from streaming.watermark import HORIZON_US
@@ -35,6 +36,8 @@ SLOT_US = 30 * 1_000_000
 BEGINNING = -(1 << 62)
 PLACE = ("kafka_partition", "kafka_offset")
 PASSED = ("read", "dead")
+# The ids seen, by slot of event time.
+Slots = dict[int, Book]
 
 
 class EventStage(StatefulProcessor):
@@ -50,9 +53,9 @@ class EventStage(StatefulProcessor):
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declare the state: it lives as long as the checkpoint."""
-        state = OneMap(handle)
-        self._seen = {topic: state.part(f"seen_{topic}") for topic in self.topics}
-        self._slots = state.cell("seen_slots")
+        state = self._state = State(handle)
+        self._seen = Records(state, ("event_id",), SEEN)
+        self._slots = {topic: state.cell(f"{topic} seen", Slots) for topic in self.topics}
         self._keepers = [
             (view, SessionKeeper(view.name, view.sessions, state))
             for view in self.views
@@ -80,8 +83,9 @@ class EventStage(StatefulProcessor):
     def step(self, blobs: dict[str, list[bytes]], watermark: int | None, outcome: Outcome) -> None:
         """Take the events of each topic, packed; the watermark is that of the epoch."""
         now = BEGINNING if watermark is None else watermark
-        fresh = self._accept(blobs, now, outcome)
-        changed = self._sessions(fresh, now, outcome)
+        with self._state.opened():
+            fresh = self._accept(blobs, now, outcome)
+            changed = self._sessions(fresh, now, outcome)
         for feed in self.feeds:
             rows = changed.get(feed.of, fresh.get(feed.of))
             if rows is not None and rows.height:
@@ -92,17 +96,16 @@ class EventStage(StatefulProcessor):
     ) -> dict[str, pl.DataFrame]:
         """Sift what came; returns what is new of each topic."""
         fresh: dict[str, pl.DataFrame] = {}
-        touched: dict[str, list[int]] = {}
         for topic, parts in blobs.items():
             events = concat(map(from_blob, parts))
-            sifted, touched[topic] = self._sift(topic, events, now)
+            sifted = self._sift(topic, events, now)
             fresh[topic] = sifted.fresh
             outcome.duplicates += sifted.duplicates
             for blob in parts:
                 outcome.put(f"events:{topic}", blob)
             self._drop(topic, events, sifted.fresh, outcome)
             outcome.reject(topic, sifted.late, "dedup horizon")
-        self._forget(touched, now)
+        self._forget(now)
         return fresh
 
     def _sessions(
@@ -117,12 +120,14 @@ class EventStage(StatefulProcessor):
             stepped = keeper.step(view.source(events, self.dimensions), now)
             outcome.put_frame(f"rows:{view.name}", stepped.rows)
             outcome.note(stepped.next_due, stepped.live)
-            changed[view.name] = stepped.changes
+            if any(feed.of == view.name for feed in self.feeds):
+                changed[view.name] = keeper.changes(stepped)
+            late = stepped.step.late
             if any(feed.of == view.topic for feed in self.feeds):
-                outcome.limit(view.name, late=stepped.late.height)
-            elif stepped.late.height:  # nobody else takes them
-                outcome.reject(view.topic, stepped.late, "session")
-                self._drop(view.topic, stepped.late, stepped.late.clear(), outcome)
+                outcome.limit(view.name, late=late.height)
+            elif late.height:  # nobody else takes them
+                outcome.reject(view.topic, late, "session")
+                self._drop(view.topic, late, late.clear(), outcome)
         return changed
 
     def _feed(self, feed: Feed, rows: pl.DataFrame, outcome: Outcome) -> None:
@@ -139,41 +144,36 @@ class EventStage(StatefulProcessor):
             dropped = events.select(PLACE).join(accepted.select(PLACE), on=PLACE, how="anti")
             outcome.put_frame(f"dropped:{topic}", dropped)
 
-    def _sift(self, topic: str, events: pl.DataFrame, now: int) -> tuple[Sifted, list[int]]:
+    def _sift(self, topic: str, events: pl.DataFrame, now: int) -> Sifted:
         """Slot by slot: a copy has the event time of its original, so it falls into its slot."""
-        slots = events.with_columns(slot=pl.col("event_at") // SLOT_US).partition_by(
-            "slot", as_dict=True, include_key=False
-        )
+        slots = self._slots[topic].get()
         parts = []
-        remembered, numbers = self._seen[topic], [int(str(slot)) for (slot,) in slots]
-        for number, part in zip(numbers, slots.values(), strict=True):
-            stored = remembered.get(number)
-            seen = pl.DataFrame(schema=SEEN) if stored is None else from_blob(stored)
-            sifted = sift(seen, part, now - HORIZON_US)
+        for (slot,), part in (
+            events.with_columns(slot=pl.col("event_at") // SLOT_US)
+            .partition_by("slot", as_dict=True, include_key=False)
+            .items()
+        ):
+            book = slots.setdefault(int(str(slot)), Book())
+            seen = self._seen.find(book, part.select("event_id"))
+            sifted = sift(seen.records, part, now - HORIZON_US)
+            self._seen.add(book, Found(sifted.fresh.select(*SEEN)))
             parts.append(sifted)
-            if sifted.fresh.height:
-                seen = pl.concat([seen, sifted.fresh.select(*SEEN)])
-                remembered.put(to_blob(seen), number)
+        self._slots[topic].put(slots)
         return Sifted(
             pl.concat([part.fresh for part in parts]),
             pl.concat([part.late for part in parts]),
             sum(part.duplicates for part in parts),
-        ), numbers
+        )
 
-    def _forget(self, touched: Mapping[str, Iterable[int]], now: int) -> None:
+    def _forget(self, now: int) -> None:
         """Drop the slots that lie wholly behind the horizon."""
-        stored = self._slots.get()
-        known = {} if stored is None else msgspec.msgpack.decode(stored, type=dict[str, set[int]])
-        slots = {
-            topic: known.get(topic, set()).union(touched.get(topic, ())) for topic in self._seen
-        }
         keep_from = (now - HORIZON_US) // SLOT_US
-        kept = {topic: {one for one in of if one >= keep_from} for topic, of in slots.items()}
-        for topic, of in slots.items():
-            for slot in of - kept[topic]:
-                self._seen[topic].drop(slot)
-        if kept != known:
-            self._slots.put(msgspec.msgpack.encode(kept))
+        for cell in self._slots.values():
+            slots = cell.get()
+            if gone := [slot for slot in slots if slot < keep_from]:
+                for slot in gone:
+                    self._seen.drop(slots.pop(slot))
+                cell.put(slots)
 
 
 @cache

@@ -1,53 +1,39 @@
-"""The state of a stage in memory, part by part, which tells what a keeper asks for."""
+"""The state of a stage in memory, and keepers that find nothing but what is stored."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Map", "Store", "Value"]
+from streaming import segments
+from streaming.memory_state import MemoryState
+from streaming.state import CELLS, State
+
+__all__ = ["Restarted", "Store"]
 
 
-class Map(dict[tuple[int, ...], bytes]):
-    """A part that is a map; `reads` are the keys asked for."""
+class Store(MemoryState):
+    """What outlives a worker."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads: list[tuple[int, ...]] = []
-
-    def get(self, *key: Any) -> Any:
-        self.reads.append(key)
-        return super().get(key)
-
-    def put(self, value: bytes, *key: int) -> None:
-        self[key] = value
-
-    def drop(self, *key: int) -> None:
-        self.pop(key, None)
+    @property
+    def blobs(self) -> dict[int, bytes]:
+        """The segments by number."""
+        stored = self.states.get("state", {})
+        return {number: blob for (number,), (blob,) in stored.items() if number != CELLS}
 
 
-class Value:
-    """A part that is one value."""
+class Restarted:
+    """A keeper that is a new worker's in each epoch: nothing is in memory."""
 
-    def __init__(self) -> None:
-        self.value: bytes | None = None
+    def __init__(self, store: Store, make: Callable[[State], Any], *, warm: bool = False) -> None:
+        self._store = store
+        self._make = make
+        self._warm = warm
 
-    def get(self) -> bytes | None:
-        return self.value
-
-    def put(self, value: bytes) -> None:
-        self.value = value
-
-
-class Store:
-    """What outlives a keeper; `states` are its parts."""
-
-    def __init__(self) -> None:
-        self.states: dict[str, Any] = {}
-
-    def cell(self, name: str) -> Value:
-        found: Value = self.states.setdefault(name, Value())
-        return found
-
-    def part(self, name: str) -> Map:
-        found: Map = self.states.setdefault(name, Map())
-        return found
+    def step(self, *args: Any, **named: Any) -> Any:
+        if not self._warm:
+            segments.forget()
+        state = State(self._store)  # type: ignore[arg-type]
+        keeper = self._make(state)
+        with state.opened():
+            return keeper.step(*args, **named)

@@ -8,18 +8,22 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle.shop_sessions import derived_sessions
-from spark_state import Store
+from spark_state import Restarted, Store
 
 from features.commerce_sessions import DERIVED_SESSION
-from streaming.visits import VISITS_PER_SHARD, SessionKeeper
+from streaming.visits import SessionKeeper, Stepped
 
 MINUTE = 60_000_000
 SCHEMA = {"user_id": pl.String, "event_id": pl.String, "event_at": pl.Int64}
 Event = dict[str, Any]
 
 
-def keeper(store: Store) -> SessionKeeper:
-    return SessionKeeper("derived", DERIVED_SESSION, store)  # type: ignore[arg-type]
+def keeper(store: Store) -> Restarted:
+    return Restarted(store, lambda state: SessionKeeper("derived", DERIVED_SESSION, state))
+
+
+def changes(stepped: Stepped) -> pl.DataFrame:
+    return DERIVED_SESSION.changes(stepped.step)
 
 
 def frame(*events: Event) -> pl.DataFrame:
@@ -48,7 +52,7 @@ def test_the_rows_that_are_left_are_those_of_the_slow_way(
         size = data.draw(st.integers(1, len(left)))
         batch, left = left[:size], left[size:]
         stepped = keeper(store).step(frame(*batch), -1)
-        for key in stepped.gone.select("user_id", "session_start").iter_rows():
+        for key in stepped.step.gone.select("user_id", "session_start").iter_rows():
             del shown[key]
         for row in stepped.rows.to_dicts():
             shown[row["user_id"], row["session_start"]] = row
@@ -64,8 +68,8 @@ def test_the_rows_that_are_left_are_those_of_the_slow_way(
 def test_what_changed_sums_up_to_what_is_there(log: list[Event], data: st.DataObject) -> None:
     store, cut = Store(), data.draw(st.integers(0, len(log)))
     steps = [keeper(store).step(frame(*part), -1) for part in (log[:cut], log[cut:])]
-    changes = pl.concat(step.changes for step in steps)
-    totals = changes.group_by("user_id", "started_at", "ended_at").agg(pl.col("sign").sum())
+    changed = pl.concat(map(changes, steps))
+    totals = changed.group_by("user_id", "started_at", "ended_at").agg(pl.col("sign").sum())
     left = totals.filter(pl.col("sign") != 0)
     assert left["sign"].to_list() == [1] * left.height
     assert {(user, start) for user, start, *_ in left.iter_rows()} == derived_sessions(log).keys()
@@ -77,22 +81,10 @@ def test_sessions_are_let_go_when_nothing_can_reach_them() -> None:
     alive = keeper(store).step(frame(), 30 * MINUTE)
     assert (alive.live, alive.next_due) == (1, 30 * MINUTE)
     gone = keeper(store).step(frame(), 30 * MINUTE + 1)
-    assert (gone.live, gone.next_due, gone.gone.height) == (0, None, 0)
-    assert store.states["derived_visits"] == {}
+    assert (gone.live, gone.next_due, gone.step.gone.height) == (0, None, 0)
+    assert store.blobs == {}
 
 
 def test_an_event_that_no_session_can_take_is_late() -> None:
     stepped = keeper(Store()).step(frame(event(1, "a", 0)), 31 * MINUTE)
-    assert (stepped.late.height, stepped.live) == (1, 0)
-
-
-def test_an_epoch_reads_the_shards_it_touches_and_no_others() -> None:
-    store = Store()
-    many = VISITS_PER_SHARD * 8
-    keeper(store).step(frame(*(event(n, f"u{n}", 0) for n in range(many))), -1)
-    shards = store.states["derived_visits"]
-    assert len(shards) >= 8
-    shards.reads.clear()
-    stepped = keeper(store).step(frame(event(9000, "u7", MINUTE)), -1)
-    assert len(shards.reads) == 1
-    assert (stepped.live, stepped.rows["event_count"].to_list()) == (many, [2])
+    assert (stepped.step.late.height, stepped.live) == (1, 0)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import patterns as oracle
 from shopping import MINUTE, SECOND, START, at, event, frame, log
-from spark_state import Store
+from spark_state import Restarted, Store
 
 from streaming.packing import from_blob, to_blob
-from streaming.watching import AGENDA_US, MOST_SLOTS, Watched, WatchKeeper
+from streaming.watching import LOOK_EVERY_US, Watched, WatchKeeper
 
 DAY = 1440 * MINUTE
 ANY = ["product_view", "add_to_cart", "purchase", "remove_from_cart", "click", "page_view"]
@@ -31,8 +30,8 @@ GAPS = [
 Event = dict[str, Any]
 
 
-def keeper(store: Store) -> WatchKeeper:
-    return WatchKeeper(store)  # type: ignore[arg-type]
+def keeper(store: Store) -> Restarted:
+    return Restarted(store, WatchKeeper)
 
 
 @st.composite
@@ -119,10 +118,6 @@ def test_any_arrival_and_any_watermarks_give_what_the_slow_way_finds(
     assert sum(step.late + step.capped for step in seen.steps) == 0
 
 
-def users(store: Store) -> int:
-    return sum(len(msgspec.msgpack.decode(blob)) for blob in store.states["watch_users"].values())
-
-
 def test_events_wait_until_the_watermark_has_passed_them() -> None:
     store = Store()
     clicks = frame(log("0:05 click", "0:05.05 click"))
@@ -138,7 +133,6 @@ def test_what_comes_one_by_one_waits_together() -> None:
     for clock in ("0:05.50", "0:05.45", "0:05.52"):
         click = {**log(f"{clock} click")[0], "event_id": clock}
         waiting = keeper(store).step(frame([click]), START, is_exact=True)
-    assert len(store.states["watch_buffer"]) == 1
     assert waiting.next_due == at("0:05.45")
     found = keeper(store).step(frame([]), at("0:06"), is_exact=True)
     assert found.alerts["event_id"].to_list() == ["0:05.50", "0:05.52"]
@@ -161,7 +155,7 @@ def test_an_event_may_come_with_the_watermark_that_decides_it() -> None:
 
 def test_while_the_stream_runs_events_are_decided_by_the_second_and_timers_by_the_slot() -> None:
     store = Store()
-    start = START // AGENDA_US * AGENDA_US
+    start = START // LOOK_EVERY_US * LOOK_EVERY_US
     added = frame([event(1, start, "add_to_cart", product_id="a")])
     buffered = keeper(store).step(added, start, is_exact=False)
     assert buffered.next_due == start + SECOND - 1
@@ -169,10 +163,10 @@ def test_while_the_stream_runs_events_are_decided_by_the_second_and_timers_by_th
     assert (early.live, early.next_due) == (0, start + SECOND - 1)
     deadline = start + 10 * MINUTE
     decided = keeper(store).step(frame([]), start + SECOND, is_exact=False)
-    assert (decided.live, decided.next_due) == (1, deadline + AGENDA_US - 1)
-    early = keeper(store).step(frame([]), deadline + AGENDA_US - 1, is_exact=False)
+    assert (decided.live, decided.next_due) == (1, deadline + LOOK_EVERY_US - 1)
+    early = keeper(store).step(frame([]), deadline + LOOK_EVERY_US - 1, is_exact=False)
     assert early.messages.is_empty()
-    due = keeper(store).step(frame([]), deadline + AGENDA_US, is_exact=False)
+    due = keeper(store).step(frame([]), deadline + LOOK_EVERY_US, is_exact=False)
     assert due.messages["detected_at"].to_list() == [deadline]
     assert due.flags["event_at"].to_list() == [deadline]
 
@@ -208,52 +202,13 @@ def test_what_is_to_be_done_next_is_said_until_nobody_is_left() -> None:
         assert keeper(store).step(frame([]), step.next_due, is_exact=False).flags.is_empty()
         step = keeper(store).step(frame([]), step.next_due + 1, is_exact=False)
     assert len(times) == 5  # two seconds, the deadline, the end of the flag, thirty days
-    assert step.live == users(store) == 0
-    assert [store.states[name] for name in ("watch_buffer", "watch_agenda")] == [{}, {}]
-
-
-def test_a_step_reads_the_users_it_decides_and_no_others() -> None:
-    store = Store()
-    added = [event(n, START, "add_to_cart", user_id=f"u{n}", product_id="a") for n in range(100)]
-    keeper(store).step(frame(added), START + SECOND, is_exact=False)
-    shards = store.states["watch_users"]
-    shards.reads.clear()
-    more = event(200, START + 5 * SECOND, "click", user_id="u7")
-    keeper(store).step(frame([more]), START + 2 * SECOND, is_exact=False)
-    assert shards.reads == []
-    found = keeper(store).step(frame([]), START + 6 * SECOND, is_exact=False)
-    assert len(shards.reads) == 1
-    assert found.live == users(store) == 100
-
-
-def test_the_slots_of_a_buffer_stay_few_however_far_apart_events_are() -> None:
-    store = Store()
-    clicks = [event(n, START + n * 3600 * SECOND, "click") for n in range(100)]
-    keeper(store).step(frame(clicks), START, is_exact=True)
-    assert len(store.states["watch_buffer"]) <= MOST_SLOTS
-    found = keeper(store).step(frame([]), START + 50 * 3600 * SECOND, is_exact=True)
-    assert found.next_due == START + 50 * 3600 * SECOND
-
-
-def test_users_without_events_keep_their_place_and_it_is_one() -> None:
-    """Forty carts of a day leave one entry to be forgotten by, not forty."""
-    store = Store()
-    for number in range(40):
-        now = START + number * 20 * MINUTE
-        cart = [
-            event(2 * number, now, "add_to_cart", product_id="a", ip="1"),
-            event(2 * number + 1, now + SECOND, "purchase"),
-        ]
-        keeper(store).step(frame(cart), now + MINUTE, is_exact=False)
-    far = [slot for (slot,) in store.states["watch_agenda"] if slot * AGENDA_US > START + 20 * DAY]
-    assert len(far) == 1
+    assert (step.live, store.blobs) == (0, {})
 
 
 def test_rows_of_an_older_version_lack_a_column_that_is_new() -> None:
     store = Store()
     keeper(store).step(frame(log("0:05 click", "0:05.05 click")), START, is_exact=True)
-    buffer = store.states["watch_buffer"]
-    for slot, blob in list(buffer.items()):
-        buffer[slot] = to_blob(from_blob(blob).drop("ip"))
+    for number, blob in store.blobs.items():
+        store.states["state"][number,] = (to_blob(from_blob(blob).drop("ip")),)
     found = keeper(store).step(frame(log("0:05.06 from 1")), at("1:00"), is_exact=True)
     assert found.alerts["alert_type"].to_list() == ["rapid_clicks"]

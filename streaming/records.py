@@ -1,0 +1,281 @@
+"""Records by key on Spark's state store: a log of changes, merged as it grows.
+
+What an epoch changes becomes one new segment. Of a key the newest segment that knows it counts.
+A segment is merged with the one before when it has grown to half of its size, so there are about
+log2(records) segments, and a record is written about as often. An epoch costs what it looks for:
+keys are found by binary search for their hash, and so are the records that are due.
+
+A record is a row with its key and perhaps `due`, when time alone changes it, and rows of parts that
+belong to it. Records of one hash stay together, so two keys may share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from streaming.packing import from_blob, to_blob
+from streaming.segments import Segments, new_number
+from streaming.state import State
+
+__all__ = ["DUE", "NEVER_DUE", "ROW", "Book", "Found", "Records"]
+
+DUE = "due"
+# Of a row of a part: the place of the record that it belongs to.
+ROW = "row"
+NEVER_DUE = (1 << 63) - 1
+# No id may contain it.
+SEPARATOR = "\x1f"
+Hashes = np.ndarray[Any, np.dtype[np.uint64]]
+Places = np.ndarray[Any, np.dtype[np.uint32]]
+Schema = Mapping[str, Any]
+
+
+class Book(msgspec.Struct):
+    """What a bucket knows of a table: its segments, oldest first, with their sizes; up to which
+    time everything due has been looked at; when something is due next; how many records live.
+    """
+
+    table: int = msgspec.field(default_factory=new_number)
+    segments: list[tuple[int, int]] = []
+    passed: int = -NEVER_DUE
+    next_due: int = NEVER_DUE
+    live: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`records`, and the rows of each part with the `row` of their record, in order."""
+
+    records: pl.DataFrame
+    parts: tuple[pl.DataFrame, ...] = ()
+
+    def take(self, places: Places) -> Found:
+        """Those records, in that order."""
+        return Found(self.records[places], tuple(_part_of(part, places) for part in self.parts))
+
+
+class Records:
+    """Tables of one kind: `key` names the columns of the key, texts that are never null."""
+
+    def __init__(
+        self, state: State, key: Sequence[str], schema: Schema, parts: Sequence[Schema] = ()
+    ) -> None:
+        self._key = tuple(key)
+        self._schemas = [dict(schema), *({ROW: pl.UInt32, **part} for part in parts)]
+        form = tuple(tuple(one) for one in self._schemas)
+        self._segments: Segments[_Segment] = Segments(state, self._decoded, form)
+        self._nothing = Found(
+            *(pl.DataFrame(schema=self._schemas[0]),),
+            tuple(pl.DataFrame(schema=one) for one in self._schemas[1:]),
+        )
+
+    def find(self, book: Book, keys: pl.DataFrame, until: int | None = None) -> Found:
+        """The records of these keys, and those that are due by `until`."""
+        newest_first = self._read(book)[::-1]
+        wanted = np.unique(_hashes(keys, self._key))
+        if until is not None and until > book.passed:
+            if book.next_due <= until:
+                due = _due(newest_first, book.passed, until)
+                wanted = np.union1d(wanted, due) if len(due) else wanted
+            book.passed = until
+        found = []
+        for segment in newest_first:
+            if not len(wanted):
+                break
+            is_here = segment.knows(wanted)
+            if is_here.any():
+                found.append(segment.of(wanted[is_here]))
+                wanted = wanted[~is_here]
+        return _joined([one for one in found if one.records.height]) or self._nothing
+
+    def replace(self, book: Book, found: Found, by: Found) -> None:
+        """Put `by` in place of what was found; what is in neither stays as it is."""
+        if found.records.is_empty() and by.records.is_empty():
+            self._plan(book)
+            return
+        keys = found.records.select(self._key)
+        gone = keys.join(by.records.select(self._key), on=self._key, how="anti").unique()
+        made = _Segment(by, gone, self._key)
+        book.live += by.records.height - found.records.height
+        sizes = [size for _, size in book.segments]
+        size, first = made.size, len(sizes)
+        while first and sizes[first - 1] <= 2 * size:
+            first -= 1
+            size += sizes[first]
+        if first < len(sizes):
+            merged = book.segments[first:]
+            made = self._merged([*self._read(book)[first:], made], is_all=first == 0)
+            self._segments.drop(book.table, [number for number, _ in merged])
+            del book.segments[first:]
+        if made.size:
+            number = self._segments.put(book.table, made, made.encoded())
+            book.segments.append((number, made.size))
+        self._plan(book)
+
+    def add(self, book: Book, new: Found) -> None:
+        """Put records whose keys have none."""
+        self.replace(book, self._nothing, new)
+
+    def drop(self, book: Book) -> None:
+        """Remove a table."""
+        self._segments.drop(book.table, [number for number, _ in book.segments])
+        book.segments.clear()
+
+    def _plan(self, book: Book) -> None:
+        """Note when something is due next: a record that was replaced may make it too early."""
+        dues = (segment.due_after(book.passed) for segment in self._read(book))
+        book.next_due = min(dues, default=NEVER_DUE)
+
+    def _read(self, book: Book) -> list[_Segment]:
+        return self._segments.read(book.table, [number for number, _ in book.segments])
+
+    def _merged(self, oldest_first: Sequence[_Segment], *, is_all: bool) -> _Segment:
+        """One segment for all of them; of nothing before it, it need not say what is gone."""
+        kept, gone = [], []
+        for place, segment in enumerate(oldest_first):
+            newer = oldest_first[place + 1 :]
+            kept.append(segment.without(newer))
+            gone.append(segment.gone)
+        left = _joined([one for one in kept if one.records.height]) or self._nothing
+        nothing = left.records.select(self._key).clear()
+        unknown = nothing if is_all else pl.concat(gone).unique()
+        if unknown.height:
+            unknown = unknown.join(left.records.select(self._key), on=self._key, how="anti")
+        return _Segment(left, unknown, self._key)
+
+    def _decoded(self, blob: bytes) -> _Segment:
+        """Of a form from before what has been declared since is null."""
+        first, *rest, gone = (
+            from_blob(one) for one in msgspec.msgpack.decode(blob, type=list[bytes])
+        )
+        frames = [
+            _conformed(frame, schema)
+            for frame, schema in zip((first, *rest), self._schemas, strict=True)
+        ]
+        return _Segment(Found(frames[0], tuple(frames[1:])), gone, self._key)
+
+
+class _Segment:
+    """Records in the order of their hashes, and the keys that are gone, with what finds them."""
+
+    def __init__(self, all_: Found, gone: pl.DataFrame, key: Sequence[str]) -> None:
+        hashes = _hashes(all_.records, key)
+        # As they were written, unless another version hashes differently.
+        if not (hashes[:-1] <= hashes[1:]).all():
+            order = np.argsort(hashes, kind="stable").astype(np.uint32)
+            all_, hashes = all_.take(order), hashes[order]
+        self._all = all_
+        self._hashes: Hashes = hashes
+        self.gone = gone
+        self._known: Hashes = hashes
+        if gone.height:
+            self._known = np.union1d(hashes, _hashes(gone, key))
+        self.size = all_.records.height + gone.height
+        records = all_.records
+        dues = records[DUE].to_numpy() if DUE in records.columns else np.empty(0, np.int64)
+        self._by_due: Places = np.argsort(dues, kind="stable").astype(np.uint32)
+        self._dues = dues[self._by_due]
+
+    def nbytes(self) -> int:
+        """About how much memory it takes."""
+        frames = (self._all.records, *self._all.parts, self.gone)
+        return sum(int(frame.estimated_size()) for frame in frames) + 32 * self.size
+
+    def encoded(self) -> bytes:
+        frames = (self._all.records, *self._all.parts, self.gone)
+        return msgspec.msgpack.encode([to_blob(frame) for frame in frames])
+
+    def knows(self, hashes: Hashes) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which of those it has something to say about."""
+        if not len(self._known):
+            return np.zeros(len(hashes), np.bool_)
+        places = np.searchsorted(self._known, hashes)
+        return self._known[np.minimum(places, len(self._known) - 1)] == hashes
+
+    def of(self, hashes: Hashes) -> Found:
+        """The records with those hashes, which are in order."""
+        return self._all.take(_ranges(self._hashes, hashes)[0])
+
+    def without(self, newer: Sequence[_Segment]) -> Found:
+        """What no newer segment replaces."""
+        is_left = np.ones(len(self._hashes), np.bool_)
+        for segment in newer:
+            is_left &= ~segment.knows(self._hashes)
+        return (
+            self._all
+            if is_left.all()
+            else self._all.take(np.flatnonzero(is_left).astype(np.uint32))
+        )
+
+    def due_between(self, after: int, until: int) -> Hashes:
+        """The hashes of records due after the one and by the other."""
+        first, last = np.searchsorted(self._dues, [after, until], side="right")
+        return self._hashes[self._by_due[first:last]]
+
+    def due_after(self, time: int) -> int:
+        """When something is due first."""
+        first = int(np.searchsorted(self._dues, time, side="right"))
+        return int(self._dues[first]) if first < len(self._dues) else NEVER_DUE
+
+
+def _due(newest_first: Sequence[_Segment], after: int, until: int) -> Hashes:
+    """The hashes of records that are due and that no newer segment replaces."""
+    found = []
+    for place, segment in enumerate(newest_first):
+        due = segment.due_between(after, until)
+        for newer in newest_first[:place]:
+            if not len(due):
+                break
+            due = due[~newer.knows(due)]
+        found.append(due)
+    return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
+
+
+def _hashes(rows: pl.DataFrame, key: Sequence[str]) -> Hashes:
+    """They are the same within a process only, so they are not stored."""
+    return rows.select(pl.concat_str(key, separator=SEPARATOR).hash()).to_series().to_numpy()
+
+
+def _ranges(ordered: Any, wanted: Any) -> tuple[Places, Places]:
+    """The places of all that is wanted, and the place in `wanted` of each."""
+    first = np.searchsorted(ordered, wanted, side="left")
+    count = np.searchsorted(ordered, wanted, side="right") - first
+    begins = np.repeat(first - (np.cumsum(count) - count), count)
+    places = (begins + np.arange(len(begins))).astype(np.uint32)
+    return places, np.repeat(np.arange(len(wanted), dtype=np.uint32), count)
+
+
+def _part_of(part: pl.DataFrame, records: Places) -> pl.DataFrame:
+    places, rows = _ranges(part[ROW].to_numpy(), records)
+    return part[places].with_columns(pl.Series(ROW, rows, pl.UInt32))
+
+
+def _joined(found: Sequence[Found]) -> Found | None:
+    if len(found) < 2:
+        return found[0] if found else None
+    firsts = np.cumsum([0, *(one.records.height for one in found[:-1])]).tolist()
+    parts = [
+        pl.concat(
+            [
+                part.with_columns((pl.col(ROW) + first).cast(pl.UInt32))
+                for part, first in zip(of_one, firsts, strict=True)
+            ],
+            rechunk=True,
+        )
+        for of_one in zip(*(one.parts for one in found), strict=True)
+    ]
+    return Found(pl.concat([one.records for one in found], rechunk=True), tuple(parts))
+
+
+def _conformed(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    if frame.columns == list(schema):
+        return frame
+    missing = [pl.lit(None, type_).alias(name) for name, type_ in schema.items()]
+    absent = [one for one, name in zip(missing, schema, strict=True) if name not in frame.columns]
+    return frame.with_columns(absent).select(*schema)
