@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from features.session_set import SIGN
-from features.window_set import IS_EVENT, Tiles, WindowSet
+from features.tiles import Tiles
+from features.window_set import IS_EVENT, WindowSet
 
 __all__ = ["DUE", "LAST_AT", "Step", "WindowedState", "empty", "step"]
 
@@ -65,7 +66,7 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
     resting = entities.filter(~is_changed).drop("by_event")
 
     tiles = view.merge([state.tiles, view.start(events)]) if events.height else state.tiles
-    mine = _of(tiles, changed, view)
+    mine = _of(tiles, changed, view, rest=resting)
     at = changed.select(*view.entity, t=pl.max_horizontal(LAST_AT, pl.lit(watermark_us)))
     rows = view.finish(mine, at).join(
         changed.select(
@@ -78,7 +79,8 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
     # An entity that nothing is due for shows zeros for good: nothing of it needs to be kept.
     alive = changed.drop(DUE, "by_event").join(due, on=view.entity).select(resting.columns)
     entities = pl.concat([resting, alive])
-    parts = [_of(tiles, resting, view), _of(kept, alive, view)]
+    over = changed.join(due, on=view.entity, how="anti")
+    parts = [_of(tiles, resting, view, rest=changed), _of(kept, alive, view, rest=over)]
     tiles = Tiles(
         pl.concat([part.numbers for part in parts]), pl.concat([part.values for part in parts])
     )
@@ -98,7 +100,10 @@ def _entities(view: WindowSet, events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _of(tiles: Tiles, entities: pl.DataFrame, view: WindowSet) -> Tiles:
+def _of(tiles: Tiles, entities: pl.DataFrame, view: WindowSet, *, rest: pl.DataFrame) -> Tiles:
+    """The tiles of those entities; the `rest` are all others that have some."""
+    if rest.is_empty():
+        return tiles
     by = entities.select(view.entity)
     return Tiles(
         tiles.numbers.join(by, on=view.entity, how="semi"),

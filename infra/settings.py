@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         description="Tasks of the keyed step; fixed by a checkpoint's first epoch",
     )
     buckets: int = Field(
-        default=4,
+        default=2,
         gt=0,
         description="Parts of a job's keyed state, a multiple of `shuffle_partitions`; bounds the "
         "tasks that can share it, and is fixed by a checkpoint's first epoch",

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from features.window_set import PLACE, VALUES, Tiles, WindowSet
+from features.tiles import PLACE, VALUES, Tiles
+from features.window_set import WindowSet
 from features.windowed_step import LAST_AT, WindowedState, step
 from streaming.records import DUE, NEVER_DUE, ROW, Book, Found, Records
 from streaming.state import State

@@ -16,7 +16,8 @@ from oracle.windows import product_rows, shopping_rows, windowed
 from features.commerce_product import COMMERCE_PRODUCT, of_products
 from features.commerce_user import COMMERCE_USER, ITEM, shopping
 from features.dimensions import PRODUCTS, no_dimensions
-from features.window_set import Tiles, WindowSet
+from features.tiles import Tiles
+from features.window_set import WindowSet
 from features.windowed_step import DUE, WindowedState, empty, step
 from features.windows import Aggregation, Grid, Kind, Latest, Window, windows
 
