@@ -17,9 +17,9 @@ from features.views import PATTERNS, VIEWS, FeatureView
 from features.window_set import IS_EVENT
 from streaming.event_stage import BEGINNING, event_columns
 from streaming.jobs import Job
-from streaming.state import State
 from streaming.outcome import FEED, Outcome, taken
 from streaming.packing import concat, from_blob
+from streaming.state import State
 from streaming.task import is_replay_of_task, watermark_of_task
 from streaming.visits import SessionKeeper
 from streaming.watching import WatchKeeper

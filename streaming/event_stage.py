@@ -7,11 +7,10 @@ reads and writes only the slots that its events fall into.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import msgspec
 import pandas as pd
 import polars as pl
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
@@ -23,7 +22,7 @@ from features.dimensions import Dimensions
 from features.feeds import Feed
 from streaming.jobs import Job
 from streaming.outcome import FEED, WAKE, Outcome, taken
-from streaming.packing import bucket_labels, concat, from_blob, sorted_by, to_blob
+from streaming.packing import bucket_labels, concat, from_blob, sorted_by
 from streaming.records import Book, Found, Records
 from streaming.state import State
 from streaming.task import watermark_of_task

@@ -257,7 +257,7 @@ def _part_of(part: pl.DataFrame, records: Places) -> pl.DataFrame:
 
 
 def _joined(found: Sequence[Found]) -> Found | None:
-    if len(found) < 2:
+    if len(found) <= 1:
         return found[0] if found else None
     firsts = np.cumsum([0, *(one.records.height for one in found[:-1])]).tolist()
     parts = [

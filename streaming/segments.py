@@ -27,12 +27,21 @@ class Sized(Protocol):
 
 
 S = TypeVar("S", bound=Sized)
-_cached: OrderedDict[tuple[int, Any], dict[int, Any]] = OrderedDict()
+# By table and form, then by number: the segment and its size. The table used last stands last.
+_cached: OrderedDict[tuple[int, Any], dict[int, tuple[Any, int]]] = OrderedDict()
 
 
 def new_number() -> int:
     """A number that nothing has: 62 random bits."""
     return secrets.randbits(62) | 1
+
+
+def forget(limit: int = 0) -> None:
+    """Forget the tables used longest ago, until at most `limit` bytes are kept."""
+    total = sum(size for table in _cached.values() for _, size in table.values())
+    while total > limit:
+        _, table = _cached.popitem(last=False)
+        total -= sum(size for _, size in table.values())
 
 
 class Segments(Generic[S]):
@@ -44,20 +53,20 @@ class Segments(Generic[S]):
         self._form = form
 
     def read(self, table: int, numbers: Sequence[int]) -> list[S]:
-        """All segments of a table."""
-        at = (table, self._form)
-        known = _cached.pop(at, {})
+        """All segments of a table, in the order of their numbers here."""
+        known = _cached.pop((table, self._form), {})
         here = {number: known.get(number) or self._load(number) for number in numbers}
-        _cached[at] = here
+        _cached[table, self._form] = here
         if here.keys() - known.keys():
             forget(CACHED_BYTES)
-        return list(here.values())
+        return [segment for segment, _ in here.values()]
 
     def put(self, table: int, segment: S, blob: bytes) -> int:
         """Store a new one; returns its number."""
         number = new_number()
         self._state.put(number, blob)
-        _cached.setdefault((table, self._form), {})[number] = segment
+        _cached.setdefault((table, self._form), {})[number] = segment, segment.nbytes()
+        forget(CACHED_BYTES)
         return number
 
     def drop(self, table: int, numbers: Iterable[int]) -> None:
@@ -67,17 +76,9 @@ class Segments(Generic[S]):
             self._state.drop(number)
             known.pop(number, None)
 
-    def _load(self, number: int) -> S:
+    def _load(self, number: int) -> tuple[S, int]:
         blob = self._state.get(number)
         if blob is None:
             raise LookupError(f"The state has no segment {number}, but its book names it.")
-        return self._decode(blob)
-
-
-def forget(limit: int = 0) -> None:
-    """Forget the tables used longest ago, until at most `limit` bytes are kept."""
-    sizes = {at: sum(one.nbytes() for one in table.values()) for at, table in _cached.items()}
-    total = sum(sizes.values())
-    while total > limit:
-        at, _ = _cached.popitem(last=False)
-        total -= sizes[at]
+        segment = self._decode(blob)
+        return segment, segment.nbytes()

@@ -1,0 +1,51 @@
+"""Tiles: what is kept of an entity's events, by the stretch of event time that they fall into.
+
+Partial aggregates of the rows of one (entity, tile) are sums, minima or maxima, and values are
+counted, so tiles of any split of the events merge into the same, in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import polars as pl
+
+from features.windows import Grid, Kind, Window
+
+__all__ = ["LAST", "OPERATIONS", "PARTS", "PLACE", "VALUES", "Tiles", "windows_of"]
+
+PLACE = ("tile_us", "tile")
+# The order of events: of equal times the larger id is the later.
+LAST = ("last_at", "last_id")
+VALUES: dict[str, type[pl.DataType]] = {
+    **dict.fromkeys((*PLACE, "partial"), pl.Int64),
+    "value": pl.String,
+    "count": pl.Int64,
+    "last_at": pl.Int64,
+    "last_id": pl.String,
+}
+OPERATIONS = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}
+# The partials that a kind of aggregation is made of; the other kinds need the values.
+PARTS = {
+    Kind.COUNT: ("count",),
+    Kind.SUM: ("sum",),
+    Kind.MEAN: ("sum", "count"),
+    Kind.MIN: ("min",),
+    Kind.MAX: ("max",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """`numbers`: entity, tile_us, tile, partials. `values`: entity, tile_us, tile, partial, value,
+    count, last_at, last_id. `tile` is its start; what stays for good has `tile_us` 0.
+    """
+
+    numbers: pl.DataFrame
+    values: pl.DataFrame
+
+
+def windows_of(grids: Iterable[Grid]) -> tuple[Window, ...]:
+    """Each window once."""
+    return tuple(dict.fromkeys(window for grid in grids for window in grid.windows))
