@@ -71,7 +71,7 @@ class Records:
         form = tuple(tuple(one) for one in self._schemas)
         self._segments: Segments[_Segment] = Segments(state, self._decoded, form)
         self._nothing = Found(
-            *(pl.DataFrame(schema=self._schemas[0]),),
+            pl.DataFrame(schema=self._schemas[0]),
             tuple(pl.DataFrame(schema=one) for one in self._schemas[1:]),
         )
 
