@@ -15,13 +15,14 @@ import polars as pl
 
 from features.columns import Column, ColumnType
 from features.dimensions import Dimensions
+from features.windows import HOUR_DAY_WEEK
 
 __all__ = ["EPISODE_BOARD", "Board", "tests_of_exits", "tests_of_sales"]
 
 SHRINKAGE = 20
 BOOST_FROM, EXCLUDE_TO = 60.0, 40.0
 MUCH = 0.25
-WINDOWS = ("1h", "24h", "7d")
+WINDOWS = tuple(window.name for window in HOUR_DAY_WEEK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

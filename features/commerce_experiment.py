@@ -7,24 +7,31 @@ import polars as pl
 from features.dimensions import Dimensions
 from features.session_set import SIGN
 from features.window_set import WindowSet
-from features.windows import Aggregation, Grid, Kind, windows
+from features.windows import HOUR_DAY_WEEK, Kind, signed_grid
 
 __all__ = ["COMMERCE_EXPERIMENT", "sessions_of_groups"]
-
-OVER = windows("1h 24h 7d")
-
-
-def _grid(name: str, kind: Kind, of: str | None, doc: str, unit: str | None = None) -> Grid:
-    signed = Aggregation(kind=kind, of=of, signed=True)
-    return Grid(name=name, aggregation=signed, windows=OVER, doc=doc, unit=unit)
-
 
 COMMERCE_EXPERIMENT = WindowSet(
     entity=("experiment_group",),
     grids=(
-        _grid("session_count", Kind.COUNT, None, "Sessions.", "sessions"),
-        _grid("conversion_rate", Kind.MEAN, "converted", "Sessions with a purchase.", "ratio"),
-        _grid("revenue_per_session", Kind.MEAN, "revenue", "Mean revenue of a session."),
+        signed_grid(
+            "session_count", Kind.COUNT, None, "Sessions.", over=HOUR_DAY_WEEK, unit="sessions"
+        ),
+        signed_grid(
+            "conversion_rate",
+            Kind.MEAN,
+            "converted",
+            "Sessions with a purchase.",
+            over=HOUR_DAY_WEEK,
+            unit="ratio",
+        ),
+        signed_grid(
+            "revenue_per_session",
+            Kind.MEAN,
+            "revenue",
+            "Mean revenue of a session.",
+            over=HOUR_DAY_WEEK,
+        ),
     ),
 )
 

@@ -8,17 +8,19 @@ from features.columns import ColumnType
 from features.commerce_user import ITEM, shopping
 from features.dimensions import Dimensions
 from features.window_set import WindowSet
-from features.windows import Aggregation, Grid, Kind, Latest, Rate, Score, Window, windows
+from features.windows import (
+    Latest,
+    Rate,
+    Score,
+    Window,
+    counts_of,
+    windows,
+)
 
 __all__ = ["COMMERCE_PRODUCT", "of_products"]
 
 OVER = windows("5m 1h 24h 7d")
 PRICED = ("product_view", "add_to_cart")
-
-
-def _count(name: str, event_type: str, doc: str) -> Grid:
-    counted = Aggregation(kind=Kind.COUNT, where={"event_type": (event_type,)})
-    return Grid(name=name, aggregation=counted, windows=OVER, doc=doc, unit="events")
 
 
 def _rate(name: str, of: str, to: str, doc: str) -> Rate:
@@ -28,9 +30,9 @@ def _rate(name: str, of: str, to: str, doc: str) -> Rate:
 COMMERCE_PRODUCT = WindowSet(
     entity=("product_id",),
     grids=(
-        _count("view_count", "product_view", "Views."),
-        _count("cart_count", "add_to_cart", "Additions to a cart."),
-        _count("purchase_count", "purchase", "Purchases with the product."),
+        counts_of("product_view", "view_count", "Views.", over=OVER),
+        counts_of("add_to_cart", "cart_count", "Additions to a cart.", over=OVER),
+        counts_of("purchase", "purchase_count", "Purchases with the product.", over=OVER),
     ),
     rates=(
         _rate("view_to_cart_rate", "cart_count", "view_count", "Additions to a cart per view."),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from features.columns import Column, ColumnType
-from features.session_set import Measure, Merge, SessionSet, Shown
+from features.columns import ColumnType
+from features.session_set import Measure, Merge, SessionSet, Shown, shown
 
 __all__ = ["COMMERCE_SESSION", "DERIVED_SESSION"]
 
@@ -18,14 +18,8 @@ def _count(name: str, event_type: str) -> Measure:
     return Measure(name=name, merge=Merge.SUM, of=EVENT.eq(event_type), type=pl.Int64)
 
 
-def _shown(
-    name: str, of: pl.Expr, type_: ColumnType, doc: str, *, unit: str | None = None
-) -> Shown:
-    return Shown(Column(name, type_, doc, unit=unit), of)
-
-
 def _counted(name: str, doc: str) -> Shown:
-    return _shown(name, pl.col(name), ColumnType.LONG, doc, unit="events")
+    return shown(name, pl.col(name), ColumnType.LONG, doc, unit="events")
 
 
 COMMERCE_SESSION = SessionSet(
@@ -65,13 +59,16 @@ COMMERCE_SESSION = SessionSet(
         ),
     ),
     features=(
-        Shown(
-            Column("user_id", ColumnType.STRING, "The first shopper known.", pii=True),
+        shown(
+            "user_id",
             pl.col("user").str.split("\x1f").list.last(),
+            ColumnType.STRING,
+            "The first shopper known.",
+            pii=True,
         ),
-        _shown("start_time", pl.col("started_at"), ColumnType.TIMESTAMP, "First event time."),
-        _shown("end_time", pl.col("ended_at"), ColumnType.TIMESTAMP, "Last event time."),
-        _shown(
+        shown("start_time", pl.col("started_at"), ColumnType.TIMESTAMP, "First event time."),
+        shown("end_time", pl.col("ended_at"), ColumnType.TIMESTAMP, "Last event time."),
+        shown(
             "duration_ms",
             DURATION_US // 1000,
             ColumnType.LONG,
@@ -80,7 +77,7 @@ COMMERCE_SESSION = SessionSet(
         ),
         _counted("page_views", "Pages viewed."),
         _counted("clicks", "Clicks."),
-        _shown(
+        shown(
             "unique_pages",
             pl.col("pages").list.len().fill_null(0).cast(pl.Int64),
             ColumnType.LONG,
@@ -89,8 +86,8 @@ COMMERCE_SESSION = SessionSet(
         ),
         _counted("cart_adds", "Additions to the cart."),
         _counted("purchases", "Purchases."),
-        _shown("revenue", pl.col("revenue"), ColumnType.DOUBLE, "Sum of the purchases' amounts."),
-        _shown("has_conversion", pl.col("purchases") > 0, ColumnType.BOOLEAN, "A purchase exists."),
+        shown("revenue", pl.col("revenue"), ColumnType.DOUBLE, "Sum of the purchases' amounts."),
+        shown("has_conversion", pl.col("purchases") > 0, ColumnType.BOOLEAN, "A purchase exists."),
     ),
 )
 
@@ -100,7 +97,7 @@ DERIVED_SESSION = SessionSet(
     gap_us=10 * MINUTE_US,
     features=(
         _counted("event_count", "Events."),
-        _shown(
+        shown(
             "duration_seconds",
             DURATION_US / 1_000_000,
             ColumnType.DOUBLE,

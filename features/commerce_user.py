@@ -9,7 +9,7 @@ from features.contracts.commerce import EVENT_TYPES
 from features.dimensions import Dimensions
 from features.session_set import SIGN
 from features.window_set import IS_EVENT, WindowSet
-from features.windows import Aggregation, Grid, Kind, Latest, Rate, windows
+from features.windows import Aggregation, Grid, Kind, Latest, Rate, counts_of, windows
 
 __all__ = [
     "COMMERCE_USER",
@@ -27,11 +27,6 @@ ITEM = "purchased_item"
 SESSION = "session"
 INTERACTIONS = ("product_view", "click", "add_to_cart", "purchase", ITEM)
 PRODUCT_EVENTS = (*INTERACTIONS, "remove_from_cart")
-
-
-def _count(name: str, event_type: str, doc: str) -> Grid:
-    counted = Aggregation(kind=Kind.COUNT, where={"event_type": (event_type,)})
-    return Grid(name=name, aggregation=counted, windows=ALL, doc=doc, unit="events")
 
 
 def _viewed_price(kind: Kind, doc: str) -> Grid:
@@ -53,12 +48,12 @@ def _of_products(name: str, kind: Kind, of: str, types: tuple[str, ...], doc: st
 COMMERCE_USER = WindowSet(
     entity=("user_id",),
     grids=(
-        _count("view_count", "product_view", "Products viewed."),
-        _count("cart_count", "add_to_cart", "Additions to the cart."),
-        _count("purchase_count", "purchase", "Purchases."),
-        _count("click_count", "click", "Clicks."),
-        _count("search_count", "search", "Searches."),
-        _count("page_view_count", "page_view", "Pages viewed."),
+        counts_of("product_view", "view_count", "Products viewed.", over=ALL),
+        counts_of("add_to_cart", "cart_count", "Additions to the cart.", over=ALL),
+        counts_of("purchase", "purchase_count", "Purchases.", over=ALL),
+        counts_of("click", "click_count", "Clicks.", over=ALL),
+        counts_of("search", "search_count", "Searches.", over=ALL),
+        counts_of("page_view", "page_view_count", "Pages viewed.", over=ALL),
         _viewed_price(Kind.MEAN, "Mean price of the products viewed."),
         _viewed_price(Kind.MAX, "Largest price of the products viewed."),
         _viewed_price(Kind.MIN, "Smallest price of the products viewed."),

@@ -21,9 +21,9 @@ from typing import Any
 
 import polars as pl
 
-from features.columns import Column
+from features.columns import Column, ColumnType
 
-__all__ = ["LIFETIME_US", "SIGN", "Measure", "Merge", "SessionSet", "Shown", "Step"]
+__all__ = ["LIFETIME_US", "SIGN", "Measure", "Merge", "SessionSet", "Shown", "Step", "shown"]
 
 LIFETIME_US = 30 * 60 * 1_000_000
 # How many values of a set a visit keeps: beyond, its size stands still.
@@ -65,6 +65,19 @@ class Shown:
 
     column: Column
     of: pl.Expr
+
+
+def shown(
+    name: str,
+    of: pl.Expr,
+    type_: ColumnType,
+    doc: str,
+    *,
+    unit: str | None = None,
+    pii: bool = False,
+) -> Shown:
+    """A feature and its column."""
+    return Shown(Column(name, type_, doc, unit=unit, pii=pii), of)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,31 +14,17 @@ from features.dimensions import Dimensions
 from features.session_set import SIGN
 from features.webtoon_session import COMPLETION_RATE, IS_EXIT, SCROLL_RATIO
 from features.window_set import WindowSet
-from features.windows import Aggregation, Grid, Kind, Latest, Window, windows
+from features.windows import HOUR_DAY_WEEK, Grid, Kind, Latest, Window, signed_grid, windows
 
 __all__ = ["EPISODE", "EXPERIMENT", "SEGMENT", "USER", "reads"]
 
-OVER = windows("1h 24h 7d")
 WEEK = windows("7d")
 
 
-def _grid(
-    name: str,
-    kind: Kind,
-    of: str | None,
-    doc: str,
-    *,
-    over: tuple[Window, ...] = OVER,
-    unit: str | None = None,
-) -> Grid:
-    signed = Aggregation(kind=kind, of=of, signed=True)
-    return Grid(name=name, aggregation=signed, windows=over, doc=doc, unit=unit)
-
-
-def _reads(over: tuple[Window, ...] = OVER) -> tuple[Grid, ...]:
+def _reads(over: tuple[Window, ...] = HOUR_DAY_WEEK) -> tuple[Grid, ...]:
     return (
-        _grid("read_count", Kind.COUNT, None, "Reads.", over=over, unit="reads"),
-        _grid(
+        signed_grid("read_count", Kind.COUNT, None, "Reads.", over=over, unit="reads"),
+        signed_grid(
             "avg_completion_rate",
             Kind.MEAN,
             "completion_rate",
@@ -46,18 +32,27 @@ def _reads(over: tuple[Window, ...] = OVER) -> tuple[Grid, ...]:
             over=over,
             unit="ratio",
         ),
-        _grid("exit_rate", Kind.MEAN, "exited", "Exits for each read.", over=over, unit="ratio"),
+        signed_grid(
+            "exit_rate", Kind.MEAN, "exited", "Exits for each read.", over=over, unit="ratio"
+        ),
     )
 
 
-DWELL = _grid("avg_dwell_time_ms", Kind.MEAN, "dwell_time_ms", "Mean dwell time.", unit="ms")
+DWELL = signed_grid(
+    "avg_dwell_time_ms",
+    Kind.MEAN,
+    "dwell_time_ms",
+    "Mean dwell time.",
+    over=HOUR_DAY_WEEK,
+    unit="ms",
+)
 
 USER = WindowSet(
     entity=("user_id",),
     grids=(
         *_reads(),
         DWELL,
-        _grid("top_genre", Kind.MOST, "genre", "The genre read most."),
+        signed_grid("top_genre", Kind.MOST, "genre", "The genre read most.", over=HOUR_DAY_WEEK),
     ),
     latest=(
         Latest(
@@ -82,12 +77,20 @@ EPISODE = WindowSet(
     entity=("episode_id",),
     grids=(
         *_reads(),
-        _grid("unique_reader_count", Kind.DISTINCT, "user_id", "Distinct readers.", unit="users"),
-        _grid(
+        signed_grid(
+            "unique_reader_count",
+            Kind.DISTINCT,
+            "user_id",
+            "Distinct readers.",
+            over=HOUR_DAY_WEEK,
+            unit="users",
+        ),
+        signed_grid(
             "avg_scroll_ratio",
             Kind.MEAN,
             "avg_scroll_ratio",
             "Mean over the reads of their mean scroll ratio.",
+            over=HOUR_DAY_WEEK,
             unit="ratio",
         ),
         DWELL,

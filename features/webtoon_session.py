@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from features.columns import Column, ColumnType
+from features.columns import ColumnType
 from features.dimensions import Dimensions
-from features.session_set import Measure, Merge, SessionSet, Shown
+from features.session_set import Measure, Merge, SessionSet, Shown, shown
 
 __all__ = ["COMPLETION_RATE", "IS_EXIT", "SCROLL_RATIO", "WEBTOON_SESSION", "reading"]
 
@@ -20,13 +20,7 @@ SCROLL_RATIO = pl.when(SCROLLS > 0).then(pl.col("scroll_sum") / SCROLLS)
 
 
 def _of_first(name: str, doc: str, *, pii: bool = False) -> Shown:
-    return Shown(Column(name, ColumnType.STRING, doc, pii=pii), pl.col(name))
-
-
-def _shown(
-    name: str, of: pl.Expr, type_: ColumnType, doc: str, *, unit: str | None = None
-) -> Shown:
-    return Shown(Column(name, type_, doc, unit=unit), of)
+    return shown(name, pl.col(name), ColumnType.STRING, doc, pii=pii)
 
 
 WEBTOON_SESSION = SessionSet(
@@ -73,39 +67,39 @@ WEBTOON_SESSION = SessionSet(
         _of_first("experiment_group", "A/B/C group of the first event."),
         _of_first("ui_version", "User interface of the first event."),
         _of_first("genre", "Genre of the episode; null when unknown."),
-        _shown("is_completed", IS_COMPLETED, ColumnType.BOOLEAN, "A `complete` event exists."),
-        _shown(
+        shown("is_completed", IS_COMPLETED, ColumnType.BOOLEAN, "A `complete` event exists."),
+        shown(
             "is_exit_tag",
             IS_EXIT,
             ColumnType.BOOLEAN,
             "An `exit` event exists and no `complete`.",
         ),
-        _shown(
+        shown(
             "completion_rate",
             COMPLETION_RATE,
             ColumnType.DOUBLE,
             "1.0 when completed, else the largest scroll_ratio of any event, else 0.0.",
             unit="ratio",
         ),
-        _shown(
+        shown(
             "avg_scroll_ratio",
             SCROLL_RATIO,
             ColumnType.DOUBLE,
             "Mean over `scroll` events; null without one.",
             unit="ratio",
         ),
-        _shown(
+        shown(
             "dwell_time_ms",
             (pl.col("ended_at") - pl.col("started_at")) // 1000,
             ColumnType.LONG,
             "Last minus first event time.",
             unit="ms",
         ),
-        _shown("scroll_event_count", SCROLLS, ColumnType.LONG, "Scroll events.", unit="events"),
-        _shown("event_count", pl.col("event_count"), ColumnType.LONG, "Events.", unit="events"),
-        _shown("started_at", pl.col("started_at"), ColumnType.TIMESTAMP, "First event time."),
-        _shown("ended_at", pl.col("ended_at"), ColumnType.TIMESTAMP, "Last event time."),
-        _shown(
+        shown("scroll_event_count", SCROLLS, ColumnType.LONG, "Scroll events.", unit="events"),
+        shown("event_count", pl.col("event_count"), ColumnType.LONG, "Events.", unit="events"),
+        shown("started_at", pl.col("started_at"), ColumnType.TIMESTAMP, "First event time."),
+        shown("ended_at", pl.col("ended_at"), ColumnType.TIMESTAMP, "Last event time."),
+        shown(
             "is_closed",
             pl.col("is_closed"),
             ColumnType.BOOLEAN,

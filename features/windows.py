@@ -18,6 +18,7 @@ from features.columns import Column, ColumnType
 __all__ = [
     "COARSE_US",
     "FINE_US",
+    "HOUR_DAY_WEEK",
     "Aggregation",
     "Grid",
     "Kind",
@@ -25,6 +26,8 @@ __all__ = [
     "Rate",
     "Score",
     "Window",
+    "counts_of",
+    "signed_grid",
     "windows",
 ]
 
@@ -52,6 +55,9 @@ class Window:
 def windows(names: str) -> tuple[Window, ...]:
     """`windows("5m 1h 7d")`."""
     return tuple(Window(name) for name in names.split())
+
+
+HOUR_DAY_WEEK = windows("1h 24h 7d")
 
 
 class Kind(Enum):
@@ -118,6 +124,26 @@ class Grid:
     @property
     def columns(self) -> tuple[Column, ...]:
         return _columns(self.name, self.windows, self.type, self.doc, self.unit)
+
+
+def signed_grid(
+    name: str,
+    kind: Kind,
+    of: str | None,
+    doc: str,
+    *,
+    over: tuple[Window, ...],
+    unit: str | None = None,
+) -> Grid:
+    """A grid over all rows, of which some take others back."""
+    signed = Aggregation(kind=kind, of=of, signed=True)
+    return Grid(name=name, aggregation=signed, windows=over, doc=doc, unit=unit)
+
+
+def counts_of(event_type: str, name: str, doc: str, *, over: tuple[Window, ...]) -> Grid:
+    """How many events of a type there are."""
+    counted = Aggregation(kind=Kind.COUNT, where={"event_type": (event_type,)})
+    return Grid(name=name, aggregation=counted, windows=over, doc=doc, unit="events")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ those that PostgreSQL serves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import polars as pl
 
+from features.boards import Board
 from features.columns import polars_schema
 from features.dimensions import Dimensions
 from features.views import VIEWS, FeatureView
@@ -34,7 +35,8 @@ class Boards:
         *,
         is_replay: bool,
     ) -> None:
-        self._views = [VIEWS[name] for name in views if VIEWS[name].board]
+        found = (VIEWS[name] for name in views)
+        self._views = [(view, view.board) for view in found if view.board is not None]
         self._served = newest
         self._dimensions = dimensions
         self._is_replay = is_replay
@@ -50,12 +52,12 @@ class Boards:
     def show(self, rows: Mapping[str, pl.DataFrame], now_us: int) -> dict[str, pl.DataFrame]:
         """The changed rows of all views; with a board they are completed, and others join them."""
         looks = self._is_replay or now_us - (self._looked_at_us or 0) >= EVERY_US
-        self._is_stale = self._is_stale or any(view.name in rows for view in self._views)
+        self._is_stale = self._is_stale or any(view.name in rows for view, _ in self._views)
         shown = {**rows}
         if not self._is_stale:
             return shown
-        for view in self._views:
-            found = self._changed(view, rows.get(view.name), looks=looks)
+        for view, board in self._views:
+            found = self._changed(view, board, rows.get(view.name), looks=looks)
             if found.height:
                 shown[view.name] = found
         if looks:
@@ -63,19 +65,19 @@ class Boards:
         return shown
 
     def _changed(
-        self, view: FeatureView, rows: pl.DataFrame | None, *, looks: bool
+        self, view: FeatureView, board: Board, rows: pl.DataFrame | None, *, looks: bool
     ) -> pl.DataFrame:
         before = self._newest.get(view.name)
         if before is None:
             before = self._served(view.name)
         rows = rows if rows is not None else _none(view)
-        now = _merged(view, before, rows)
-        if looks and view.board is not None:
-            own = now.drop(column.name for column in view.board.columns)
-            now = _typed(view, view.board.show(own, self._dimensions))
+        shown = [column.name for column in board.columns]
+        now = _merged(view, shown, before, rows)
+        if looks:
+            now = _typed(view, board.show(now.drop(shown), self._dimensions))
         self._newest[view.name] = now
         others = now.join(rows, on=view.key, how="anti", nulls_equal=True)
-        differing = _differing(view, others, before) if looks else others.clear()
+        differing = _differing(view, shown, others, before) if looks else others.clear()
         mine = now.join(rows.select(*view.key, "by_event"), on=view.key)
         return pl.concat([mine, differing.with_columns(by_event=pl.lit(value=False))])
 
@@ -86,17 +88,19 @@ def _none(view: FeatureView) -> pl.DataFrame:
     )
 
 
-def _merged(view: FeatureView, before: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def _merged(
+    view: FeatureView, board: Sequence[str], before: pl.DataFrame, rows: pl.DataFrame
+) -> pl.DataFrame:
     """The newest rows; a changed one keeps what the board showed of its entity."""
-    board = [column.name for column in view.board.columns] if view.board else []
     own = rows.drop("by_event", *board, strict=False)
     changed = own.join(before.select(*view.key, *board), on=view.key, how="left")
     rest = before.join(own, on=view.key, how="anti")
     return pl.concat([_typed(view, rest), _typed(view, changed)])
 
 
-def _differing(view: FeatureView, now: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
-    board = [column.name for column in view.board.columns] if view.board else []
+def _differing(
+    view: FeatureView, board: Sequence[str], now: pl.DataFrame, before: pl.DataFrame
+) -> pl.DataFrame:
     same = [pl.col(name).eq_missing(pl.col(f"{name} before")) for name in board]
     joined = now.join(before.select(*view.key, *board), on=view.key, how="left", suffix=" before")
     return joined.filter(~pl.all_horizontal(same)).select(now.columns)

@@ -32,7 +32,6 @@ FEED = "feed:"
 WAKE = "wake"
 STATS = {
     "duplicates": pl.Int64,
-    "late": pl.Int64,
     "next_due": pl.Int64,
     "live_keys": pl.Int64,
 }
@@ -47,7 +46,6 @@ class Outcome:
     label: int
     rows: list[Packed] = field(default_factory=list)
     duplicates: int = 0
-    late: int = 0
     next_due: int | None = None
     live: int = 0
 
@@ -63,7 +61,6 @@ class Outcome:
     def reject(self, topic: str, events: pl.DataFrame, what: str) -> None:
         """Events came after the watermark had passed `what`."""
         if events.height:
-            self.late += events.height
             self.put_frame("dead", _late(topic, events, what))
 
     def limit(self, view: str, *, late: int, capped: int = 0) -> None:
@@ -79,7 +76,7 @@ class Outcome:
 
     def packed(self) -> pd.DataFrame:
         """Everything, with the counts."""
-        stats = [(self.duplicates, self.late, self.next_due, self.live)]
+        stats = [(self.duplicates, self.next_due, self.live)]
         self.put("stats", to_blob(pl.DataFrame(stats, STATS, orient="row")))
         return pd.DataFrame(self.rows, columns=["bucket", "kind", "blob"])
 
