@@ -111,7 +111,7 @@ class Records:
         if first < len(sizes):
             merged = book.segments[first:]
             made = self._merged([*self._read(book)[first:], made], is_all=first == 0)
-            self._segments.drop(book.table, [number for number, _ in merged])
+            self._segments.drop(number for number, _ in merged)
             del book.segments[first:]
         if made.size:
             number = self._segments.put(book.table, made, made.encoded())
@@ -124,7 +124,7 @@ class Records:
 
     def drop(self, book: Book) -> None:
         """Remove a table."""
-        self._segments.drop(book.table, [number for number, _ in book.segments])
+        self._segments.drop(number for number, _ in book.segments)
         book.segments.clear()
 
     def _plan(self, book: Book) -> None:

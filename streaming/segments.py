@@ -27,8 +27,36 @@ class Sized(Protocol):
 
 
 S = TypeVar("S", bound=Sized)
-# By table and form, then by number: the segment and its size. The table used last stands last.
-_cached: OrderedDict[tuple[int, Any], dict[int, tuple[Any, int]]] = OrderedDict()
+
+
+class _Cache:
+    """Decoded segments with their sizes: by table and form, then by number."""
+
+    def __init__(self) -> None:
+        # The table used last stands last.
+        self._tables: OrderedDict[tuple[int, Any], dict[int, tuple[Any, int]]] = OrderedDict()
+        self._bytes = 0
+
+    def take(self, table: tuple[int, Any]) -> dict[int, tuple[Any, int]]:
+        """What is known of a table, which is no longer known then."""
+        known = self._tables.pop(table, {})
+        self._bytes -= sum(size for _, size in known.values())
+        return known
+
+    def keep(self, table: tuple[int, Any], segments: dict[int, tuple[Any, int]]) -> None:
+        """Keep a table, and forget others if there is too much."""
+        if segments:
+            self._tables[table] = segments
+            self._bytes += sum(size for _, size in segments.values())
+            self.forget(CACHED_BYTES)
+
+    def forget(self, limit: int) -> None:
+        """Forget the tables used longest ago, until at most `limit` bytes are kept."""
+        while self._bytes > limit:
+            self.take(next(iter(self._tables)))
+
+
+_cache = _Cache()
 
 
 def new_number() -> int:
@@ -36,12 +64,9 @@ def new_number() -> int:
     return secrets.randbits(62) | 1
 
 
-def forget(limit: int = 0) -> None:
-    """Forget the tables used longest ago, until at most `limit` bytes are kept."""
-    total = sum(size for table in _cached.values() for _, size in table.values())
-    while total > limit:
-        _, table = _cached.popitem(last=False)
-        total -= sum(size for _, size in table.values())
+def forget() -> None:
+    """Forget everything, as a new worker."""
+    _cache.forget(0)
 
 
 class Segments(Generic[S]):
@@ -54,27 +79,23 @@ class Segments(Generic[S]):
 
     def read(self, table: int, numbers: Sequence[int]) -> list[S]:
         """All segments of a table, in the order of their numbers here."""
-        known = _cached.pop((table, self._form), {})
+        known = _cache.take((table, self._form))
         here = {number: known.get(number) or self._load(number) for number in numbers}
-        _cached[table, self._form] = here
-        if here.keys() - known.keys():
-            forget(CACHED_BYTES)
+        _cache.keep((table, self._form), here)
         return [segment for segment, _ in here.values()]
 
     def put(self, table: int, segment: S, blob: bytes) -> int:
         """Store a new one; returns its number."""
         number = new_number()
         self._state.put(number, blob)
-        _cached.setdefault((table, self._form), {})[number] = segment, segment.nbytes()
-        forget(CACHED_BYTES)
+        known = _cache.take((table, self._form))
+        _cache.keep((table, self._form), {**known, number: (segment, segment.nbytes())})
         return number
 
-    def drop(self, table: int, numbers: Iterable[int]) -> None:
-        """Remove segments."""
-        known = _cached.get((table, self._form), {})
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Remove segments from the store."""
         for number in numbers:
             self._state.drop(number)
-            known.pop(number, None)
 
     def _load(self, number: int) -> tuple[S, int]:
         blob = self._state.get(number)

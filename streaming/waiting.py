@@ -72,7 +72,7 @@ class Waiting:
                 part.first = times[end]
             else:
                 queue.parts.remove(part)
-                self._segments.drop(queue.table, [part.number])
+                self._segments.drop([part.number])
         queue.taken = until
         return concat(taken).sort(AT)
 
@@ -84,7 +84,7 @@ class Waiting:
         if len(queue.parts) >= MOST_SEGMENTS:
             left = [one.filter(pl.col(AT) >= queue.taken) for one in self._read(queue)]
             rows = concat([*left, rows])
-            self._segments.drop(queue.table, [part.number for part in queue.parts])
+            self._segments.drop([part.number for part in queue.parts])
             queue.parts.clear()
         rows = rows.sort(AT)
         number = self._segments.put(queue.table, _Rows(rows), to_blob(rows))
