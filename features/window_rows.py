@@ -13,7 +13,8 @@ from functools import cached_property
 import polars as pl
 
 from features.columns import Column, ColumnType
-from features.tiles import LAST, OPERATIONS, PARTS, Tiles, windows_of
+from features.sketches import VALUES, estimated, full_groups
+from features.tiles import LAST, OPERATIONS, PARTS, PLACE, Tiles, windows_of
 from features.windows import Aggregation, Grid, Kind, Latest, Rate, Score, Window
 
 __all__ = ["WindowRows"]
@@ -117,7 +118,15 @@ class WindowRows:
         last = tiled.group_by(INDEX, "partial", "value", "tile_us").agg(
             pl.col("tile").max(), pl.col("t").first()
         )
-        counted = [
+        found = (
+            last.with_columns(_covered(self._counted)).group_by(INDEX).agg(self._distinct_counts)
+        )
+        full = full_groups(tiled, [INDEX], ["partial", *PLACE])
+        return found if full.is_empty() else self._with_estimates(found, tiled, full)
+
+    @cached_property
+    def _distinct_counts(self) -> list[pl.Expr]:
+        return [
             ((pl.col("partial") == grid.aggregation.code) & pl.col(_mask(window)))
             .sum()
             .cast(pl.Int64)
@@ -125,7 +134,22 @@ class WindowRows:
             for grid in self._counted
             for window, column in zip(grid.windows, grid.columns, strict=True)
         ]
-        return last.with_columns(_covered(self._counted)).group_by(INDEX).agg(counted)
+
+    def _with_estimates(
+        self, found: pl.DataFrame, tiled: pl.DataFrame, full: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Where tiles could not keep all values: `full` ones."""
+        ends = tiled.select(INDEX, "t").unique()
+        for grid in self._counted:
+            mine = pl.col("partial") == grid.aggregation.code
+            for window, column in zip(grid.windows, grid.columns, strict=True):
+                rows = tiled.filter(mine & _covers(window))
+                tiles = full.join(ends, on=INDEX).filter(mine & _covers(window)).drop("t")
+                guess = estimated(rows, tiles, [INDEX]).rename({VALUES: "guess"})
+                found = found.join(guess, on=INDEX, how="left", maintain_order="left")
+                best = pl.coalesce("guess", column.name).alias(column.name)
+                found = found.with_columns(best).drop("guess")
+        return found
 
     def _most_frequent(self, values: pl.DataFrame) -> pl.DataFrame:
         """The value with the largest count, then the most recent event, then the smaller name."""
@@ -167,12 +191,12 @@ class WindowRows:
 
 def _covered(grids: Sequence[Grid]) -> list[pl.Expr]:
     """Which windows of the entity's row a tile counts in."""
-    return [
-        (
-            (pl.col("tile_us") == window.tile_us) & (pl.col("tile") > pl.col("t") - window.width_us)
-        ).alias(_mask(window))
-        for window in windows_of(grids)
-    ]
+    return [_covers(window).alias(_mask(window)) for window in windows_of(grids)]
+
+
+def _covers(window: Window) -> pl.Expr:
+    is_in = pl.col("tile") > pl.col("t") - window.width_us
+    return (pl.col("tile_us") == window.tile_us) & is_in
 
 
 def _mask(window: Window) -> str:

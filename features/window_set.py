@@ -19,6 +19,7 @@ from typing import Any
 
 import polars as pl
 
+from features import sketches
 from features.columns import Column
 from features.session_set import LIFETIME_US, SIGN
 from features.tiles import LAST, OPERATIONS, PARTS, PLACE, VALUES, Tiles, windows_of
@@ -94,6 +95,25 @@ class WindowSet:
     def merge(self, tiles: Iterable[Tiles]) -> Tiles:
         """All of them as one; the order does not matter."""
         return reduce(self._merge, tiles)
+
+    def cap(self, tiles: Tiles, watermark_us: int) -> tuple[Tiles, int]:
+        """Tiles that keep a bounded number of values, and how many had to let some go."""
+        many = tiles.values.group_by(self.entity).len().filter(pl.col("len") > sketches.MOST_VALUES)
+        if many.is_empty():
+            return tiles, 0
+        theirs = tiles.values.join(many, on=self.entity, how="semi").filter(pl.col("tile_us") > 0)
+        # What nothing takes back any more needs no row of its own.
+        is_settled = pl.col("last_at") + LIFETIME_US < watermark_us
+        settled = theirs.filter(is_settled).sort(LAST)
+        by = (*self.entity, *PLACE, "partial", "value")
+        theirs = pl.concat([theirs.filter(~is_settled), _counted(settled, by)])
+        kept, full = sketches.capped(theirs, self.entity, (*PLACE, "partial"))
+        is_lasting = pl.col("tile_us") == 0
+        others = [
+            tiles.values.join(many, on=self.entity, how="anti"),
+            tiles.values.filter(is_lasting).join(many, on=self.entity, how="semi"),
+        ]
+        return Tiles(tiles.numbers, pl.concat([*others, kept])), full
 
     def finish(self, tiles: Tiles, at: pl.DataFrame) -> pl.DataFrame:
         """The features of every entity in `at` (entity, `t`): entity, then `columns`."""

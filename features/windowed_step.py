@@ -33,12 +33,14 @@ class WindowedState:
 @dataclass(frozen=True, slots=True)
 class Step:
     """`rows`: the changed features with `event_at` (microseconds) and `by_event`; `next_due`: the
-    smallest watermark that changes another row, None if none does.
+    smallest watermark that changes another row, None if none does; `capped`: how many tiles had too
+    many values.
     """
 
     state: WindowedState
     rows: pl.DataFrame
     next_due: int | None
+    capped: int
 
 
 def empty(view: WindowSet, events: pl.DataFrame) -> WindowedState:
@@ -65,7 +67,9 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
     changed = entities.filter(is_changed)
     resting = entities.filter(~is_changed).drop("by_event")
 
-    tiles = view.merge([state.tiles, view.start(events)]) if events.height else state.tiles
+    tiles, capped = state.tiles, 0
+    if events.height:
+        tiles, capped = view.cap(view.merge([tiles, view.start(events)]), watermark_us)
     mine = _of(tiles, changed, view, rest=resting)
     at = changed.select(*view.entity, t=pl.max_horizontal(LAST_AT, pl.lit(watermark_us)))
     rows = view.finish(mine, at).join(
@@ -84,7 +88,7 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
     tiles = Tiles(
         pl.concat([part.numbers for part in parts]), pl.concat([part.values for part in parts])
     )
-    return Step(WindowedState(tiles, entities), rows, entities[DUE].min())  # type: ignore[arg-type]
+    return Step(WindowedState(tiles, entities), rows, entities[DUE].min(), capped)  # type: ignore[arg-type]
 
 
 def _entities(view: WindowSet, events: pl.DataFrame) -> pl.DataFrame:

@@ -20,11 +20,14 @@ SLOT_US = 30 * 1_000_000
 
 
 class Stepped(NamedTuple):
-    """`rows`: changed rows; `next_due`: the largest watermark at which still nothing is due."""
+    """`rows`: changed rows; `next_due`: the largest watermark at which still nothing is due;
+    `capped`: how many tiles had too many values.
+    """
 
     rows: pl.DataFrame
     next_due: int | None
     live: int
+    capped: int
 
 
 class WindowedKeeper:
@@ -52,7 +55,7 @@ class WindowedKeeper:
         book, until = self._book.get(), now // slot * slot
         names = events.select(self._entity).drop_nulls().unique(maintain_order=True)
         if names.is_empty() and book.next_due > until:
-            return Stepped(pl.DataFrame(), *_ahead(book, slot))
+            return Stepped(pl.DataFrame(), *_ahead(book, slot), 0)
         found = self._records.find(book, names, until)
         known, (numbers, values) = found.records, found.parts
         new = names.join(known, on=self._entity, how="anti", maintain_order="left")
@@ -63,7 +66,8 @@ class WindowedKeeper:
         done = step(self._windows, state, numbered, now)
         self._records.replace(book, found, _named(done.state, names))
         self._book.put(book)
-        return Stepped(done.rows.join(names, on=ROW).drop(ROW), *_ahead(book, slot))
+        rows = done.rows.join(names, on=ROW).drop(ROW)
+        return Stepped(rows, *_ahead(book, slot), done.capped)
 
 
 def _named(state: WindowedState, names: pl.DataFrame) -> Found:
