@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import polars as pl
 
 from features.columns import ColumnType
@@ -86,7 +88,12 @@ COMMERCE_SESSION = SessionSet(
         ),
         _counted("cart_adds", "Additions to the cart."),
         _counted("purchases", "Purchases."),
-        shown("revenue", pl.col("revenue"), ColumnType.DOUBLE, "Sum of the purchases' amounts."),
+        shown(
+            "revenue",
+            pl.col("revenue").clip(upper_bound=sys.float_info.max),
+            ColumnType.DOUBLE,
+            "Sum of the purchases' amounts.",
+        ),
         shown("has_conversion", pl.col("purchases") > 0, ColumnType.BOOLEAN, "A purchase exists."),
     ),
 )

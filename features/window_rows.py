@@ -7,6 +7,7 @@ is the most frequent, and of equal ones the most recent, is then a maximum of on
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from features.windows import Aggregation, Grid, Kind, Latest, Rate, Score, Windo
 
 __all__ = ["WindowRows"]
 
+LARGEST = sys.float_info.max
 INDEX = "row of `at`"
 ORDER = "place among all values by their last event"
 # Counts and places in one number: the larger count first, then the later place.
@@ -217,7 +219,8 @@ def _finished(one: Aggregation, window: Window) -> pl.Expr:
 
 
 def _sum(one: Aggregation, window: Window) -> pl.Expr:
-    total = pl.col(_over(one.named("sum"), window))
+    # Beyond the largest number there is none: a sum stands still there.
+    total = pl.col(_over(one.named("sum"), window)).clip(-LARGEST, LARGEST)
     # What was added and taken back may leave a rest of 1e-16 where nothing should be.
     return total.round(12) if one.signed else total
 

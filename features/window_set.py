@@ -30,6 +30,8 @@ __all__ = ["IS_EVENT", "WindowSet"]
 
 # Optional, of rows: false for what only follows from events and time, like a pattern's end.
 IS_EVENT = "is_event"
+# What may be taken back counts as at most so much: beside 1e308 a sum would lose all others.
+MOST_TAKEN_BACK = 1e15
 
 
 class WindowSet:
@@ -280,7 +282,9 @@ def _partial(part: str, one: Aggregation) -> pl.Expr:
         counted = pl.col(SIGN) if one.signed else pl.lit(1, pl.Int64)
         return pl.when(one.rows()).then(counted).otherwise(0).cast(pl.Int64)
     column = pl.col(str(one.of)).cast(pl.Float64)
-    return pl.when(one.rows()).then(column * pl.col(SIGN) if one.signed else column)
+    if one.signed:
+        column = column.clip(-MOST_TAKEN_BACK, MOST_TAKEN_BACK) * pl.col(SIGN)
+    return pl.when(one.rows()).then(column)
 
 
 def _counted(values: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:

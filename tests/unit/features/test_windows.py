@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
@@ -316,3 +317,22 @@ def test_nothing_comes_of_nothing() -> None:
     assert (
         row["avg_viewed_price_1h"] is row["top_category_30m"] is row["cart_to_view_rate_1h"] is None
     )
+
+
+def test_an_absurd_price_leaves_sums_finite_and_others_as_they_are() -> None:
+    absurd = {"event_id": "e1", "event_at": NOW, "user_id": "a", "event_type": "purchase"}
+    log = [{**absurd, "event_id": f"e{n}", "total_amount": 1.5e308} for n in range(2)]
+    row = finished(COMMERCE_USER.start(frame(log)), {"a": NOW})["a"]
+    assert row["purchase_amount_5m"] == sys.float_info.max
+    assert row["avg_order_value_5m"] == sys.float_info.max / 2
+    one = finished(COMMERCE_USER.start(frame(log[:1])), {"a": NOW})["a"]
+    assert one["purchase_amount_5m"] == 1.5e308
+
+
+def test_what_is_taken_back_takes_nothing_else_along() -> None:
+    def read(price: float, sign: int) -> pl.DataFrame:
+        event = {"event_id": str(price), "event_at": NOW, "user_id": "a", "price": price}
+        return frame([event]).with_columns(sign=pl.lit(sign, pl.Int64))
+
+    tiles = READS.merge(map(READS.start, [read(1.25, 1), read(1.5e308, 1), read(1.5e308, -1)]))
+    assert READS.finish(tiles, as_of({"a": NOW}))["mean_1h"].to_list() == [1.25]
