@@ -15,6 +15,8 @@ from deltalake import DeltaTable
 from redis import Redis
 
 from features.columns import Column, ColumnType, polars_schema
+from features.contracts import contract_named
+from features.decoding import event_schema
 from features.tables import online_table
 from features.views import FeatureView
 from streaming.ports import DEAD, Clock, Epoch, EpochStore, Output, Sink
@@ -240,3 +242,25 @@ def letters(*rows: Mapping[str, Any]) -> pl.DataFrame:
         "contract_version": 1,
     }
     return pl.DataFrame([{**letter, **row} for row in rows], schema=DEAD)
+
+
+def archived() -> pl.DataFrame:
+    contract = contract_named("user-events")
+    event = dict.fromkeys(event_schema(contract)) | {
+        "event_id": "e1",
+        "event_at": START - timedelta(microseconds=1),
+        "event_type": "purchase",
+        "user_id": "u 😀",
+        "extra": [{"key": 'k"', "value": "v"}, {"key": "n", "value": None}],
+        "kafka_partition": 3,
+        "kafka_offset": 2**40,
+        "received_at": START,
+        "contract_version": 1,
+    }
+    schema = event_schema(contract) | {
+        "kafka_partition": pl.Int32(),
+        "kafka_offset": pl.Int64(),
+        "received_at": pl.Datetime("us", "UTC"),
+        "contract_version": pl.Int32(),
+    }
+    return pl.DataFrame([event, {**event, "extra": None}], schema=schema)
