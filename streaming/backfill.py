@@ -31,9 +31,9 @@ from streaming.decode_stage import events_in_buckets
 from streaming.entity_stage import EntityStage
 from streaming.event_stage import PLACE, EventStage
 from streaming.jobs import Job
-from streaming.memory_state import MemoryState
 from streaming.outcome import FEED, Outcome, Packed
 from streaming.packing import bucket_labels, from_blob, to_blob
+from streaming.state.memory import MemoryState
 
 __all__ = [
     "Span",

@@ -19,7 +19,7 @@ from streaming.event_stage import BEGINNING, event_columns
 from streaming.jobs import Job
 from streaming.outcome import FEED, Outcome, taken
 from streaming.packing import concat, from_blob
-from streaming.state import State
+from streaming.state.store import State
 from streaming.task import is_replay_of_task, watermark_of_task
 from streaming.visits import SessionKeeper
 from streaming.watching import WatchKeeper

@@ -23,8 +23,8 @@ from features.feeds import Feed
 from streaming.jobs import Job
 from streaming.outcome import FEED, WAKE, Outcome, taken
 from streaming.packing import bucket_labels, concat, from_blob, sorted_by
-from streaming.records import Book, Found, Records
-from streaming.state import State
+from streaming.state.records import Book, Found, Records
+from streaming.state.store import State
 from streaming.task import watermark_of_task
 from streaming.visits import SessionKeeper
 from streaming.watermark import HORIZON_US

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import polars as pl
 
 from features.session_set import SessionSet, Step
-from streaming.records import DUE, NEVER_DUE, Book, Found, Records
-from streaming.state import State
+from streaming.state.records import DUE, NEVER_DUE, Book, Found, Records
+from streaming.state.store import State
 
 __all__ = ["SessionKeeper", "Stepped"]
 

@@ -14,9 +14,9 @@ import polars as pl
 
 from features.machines import FOREVER, NEVER
 from features.watching import RELEVANT, Folded, fold, relevant
-from streaming import records
-from streaming.state import State
-from streaming.waiting import Queue, Waiting
+from streaming.state import records
+from streaming.state.store import State
+from streaming.state.waiting import Queue, Waiting
 
 __all__ = ["WatchKeeper", "Watched"]
 

@@ -10,8 +10,8 @@ import polars as pl
 from features.tiles import PLACE, VALUES, Tiles
 from features.window_set import WindowSet
 from features.windowed_step import LAST_AT, WindowedState, step
-from streaming.records import DUE, NEVER_DUE, ROW, Book, Found, Records
-from streaming.state import State
+from streaming.state.records import DUE, NEVER_DUE, ROW, Book, Found, Records
+from streaming.state.store import State
 
 __all__ = ["SLOT_US", "Stepped", "WindowedKeeper"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from streaming import segments
-from streaming.memory_state import MemoryState
-from streaming.state import CELLS, State
+from streaming.state import segments
+from streaming.state.memory import MemoryState
+from streaming.state.store import CELLS, State
 
 __all__ = ["Restarted", "Store"]
 

@@ -18,13 +18,13 @@ from oracle.views import Log, expected
 
 from features.dimensions import EPISODES, PRODUCTS, Dimensions
 from features.views import VIEWS
-from streaming import segments
 from streaming.backfill import Blobs, Span, entity_step, event_step, replay
 from streaming.epochs import entities_gone, feature_rows
 from streaming.event_stage import event_columns
 from streaming.jobs import JOBS, Job
 from streaming.outcome import FEED, Packed
 from streaming.packing import from_blob, to_blob
+from streaming.state import segments
 
 MS, SECOND = 1000, 1_000_000
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND

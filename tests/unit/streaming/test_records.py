@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spark_state import Store
 
-from streaming import records, segments
-from streaming.records import DUE, NEVER_DUE, ROW, Book, Found, Records
-from streaming.state import State
+from streaming.state import records, segments
+from streaming.state.records import DUE, NEVER_DUE, ROW, Book, Found, Records
+from streaming.state.store import State
 
 SCHEMA = {"name": pl.String, "number": pl.Int64, DUE: pl.Int64}
 NAMES = [f"n{number}" for number in range(12)] + ["책방", ""]

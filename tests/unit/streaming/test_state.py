@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.memory_state import MemoryState
-from streaming.state import CELLS, State
+from streaming.state.memory import MemoryState
+from streaming.state.store import CELLS, State
 
 
 def test_cells_are_read_and_written_once_for_an_epoch() -> None:

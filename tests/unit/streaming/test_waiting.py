@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spark_state import Store
 
-from streaming import segments, waiting
-from streaming.state import State
-from streaming.waiting import Queue, Waiting
+from streaming.state import segments, waiting
+from streaming.state.store import State
+from streaming.state.waiting import Queue, Waiting
 
 SCHEMA = {"event_at": pl.Int64, "number": pl.Int64}
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from streaming.state import State
+from streaming.state.store import State
 
 __all__ = ["CACHED_BYTES", "Segments", "forget", "new_number"]
 

@@ -20,8 +20,8 @@ import numpy as np
 import polars as pl
 
 from streaming.packing import from_blob, to_blob
-from streaming.segments import Segments, new_number
-from streaming.state import State
+from streaming.state.segments import Segments, new_number
+from streaming.state.store import State
 
 __all__ = ["DUE", "NEVER_DUE", "ROW", "Book", "Found", "Records"]
 

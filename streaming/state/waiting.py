@@ -13,8 +13,8 @@ import msgspec
 import polars as pl
 
 from streaming.packing import concat, from_blob, to_blob
-from streaming.segments import Segments, new_number
-from streaming.state import State
+from streaming.state.segments import Segments, new_number
+from streaming.state.store import State
 
 __all__ = ["Queue", "Waiting"]
 
