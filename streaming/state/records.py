@@ -33,6 +33,7 @@ NEVER_DUE = (1 << 63) - 1
 SEPARATOR = "\x1f"
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 Places = np.ndarray[Any, np.dtype[np.uint32]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Schema = Mapping[str, Any]
 
 
@@ -191,12 +192,13 @@ class _Segment:
         frames = (self._all.records, *self._all.parts, self.gone)
         return msgspec.msgpack.encode([to_blob(frame) for frame in frames])
 
-    def knows(self, hashes: Hashes) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def knows(self, hashes: Hashes) -> Mask:
         """Which of those it has something to say about."""
         if not len(self._known):
             return np.zeros(len(hashes), np.bool_)
         places = np.searchsorted(self._known, hashes)
-        return self._known[np.minimum(places, len(self._known) - 1)] == hashes
+        is_known: Mask = self._known[np.minimum(places, len(self._known) - 1)] == hashes
+        return is_known
 
     def of(self, hashes: Hashes) -> Found:
         """The records with those hashes, which are in order."""
