@@ -21,6 +21,9 @@ __all__ = ["Running", "Waker", "drain", "run_until", "waker"]
 Waker = Callable[[], None]
 LOOK_EVERY_S = 0.25
 FINISH_S = 60.0
+# Spark gives a new Python process ten seconds to report; on a busy machine it takes longer.
+LATE_WORKER = "Python worker failed to connect back"
+MOST_STARTS = 3
 log = structlog.get_logger()
 
 
@@ -56,14 +59,20 @@ def waker(brokers: str) -> Waker:
 def run_until(stop: threading.Event, jobs: Sequence[Running], wake: Waker) -> None:
     """Run the jobs until `stop`; a failed query ends the others and raises."""
     queries = [running.start() for running in jobs]
+    starts = [1] * len(jobs)
     log.info("started", jobs=[running.plan.job.name for running in jobs])
     try:
         # A first epoch even without events: it tells what the state still has to close.
         wake()
         while not stop.wait(LOOK_EVERY_S):
-            if failed := next((q for q in queries if not q.isActive), None):
-                failed.awaitTermination()
-                raise RuntimeError(f"The query {failed.name} ended by itself.")
+            for number, query in enumerate(queries):
+                if query.isActive:
+                    continue
+                if not _may_start_again(query, starts[number]):
+                    query.awaitTermination()
+                    raise RuntimeError(f"The query {query.name} ended by itself.")
+                queries[number] = jobs[number].start()
+                starts[number] += 1
             if any(_is_due(running.runner) for running in jobs):
                 wake()
                 stop.wait(1)
@@ -85,13 +94,25 @@ def drain(stop: threading.Event, jobs: Sequence[Running], wake: Waker) -> None:
 
 
 def _drain(stop: threading.Event, running: Running) -> None:
-    query = running.drain()
-    while query.isActive and not stop.is_set():
-        query.awaitTermination(1)
-    if stop.is_set():
-        _stop(query, running.runner)
-    else:
-        query.awaitTermination()  # raises what the query failed of
+    starts = 0
+    while True:
+        query = running.drain()
+        starts += 1
+        while query.isActive and not stop.wait(LOOK_EVERY_S):
+            pass
+        if stop.is_set():
+            return _stop(query, running.runner)
+        if not _may_start_again(query, starts):
+            return query.awaitTermination()  # raises what the query failed of
+
+
+def _may_start_again(query: StreamingQuery, starts: int) -> bool:
+    """Whether a query has ended only because a Python process came too late."""
+    failure = query.exception()
+    if failure is None or LATE_WORKER not in str(failure) or starts >= MOST_STARTS:
+        return False
+    log.warning("starting again", job=query.name, reason=LATE_WORKER, starts=starts)
+    return True
 
 
 def _state_bytes(query: StreamingQuery) -> int | None:
