@@ -101,9 +101,11 @@ def _drain(stop: threading.Event, running: Running) -> None:
         while query.isActive and not stop.wait(LOOK_EVERY_S):
             pass
         if stop.is_set():
-            return _stop(query, running.runner)
+            _stop(query, running.runner)
+            return
         if not _may_start_again(query, starts):
-            return query.awaitTermination()  # raises what the query failed of
+            query.awaitTermination()  # raises what the query failed of
+            return
 
 
 def _may_start_again(query: StreamingQuery, starts: int) -> bool:
