@@ -14,7 +14,7 @@ from functools import cached_property
 import polars as pl
 
 from features.columns import Column, ColumnType
-from features.sketches import VALUES, estimated, full_groups
+from features.sketches import VALUES, estimated, full_groups, with_hashes
 from features.tiles import LAST, OPERATIONS, PARTS, PLACE, Tiles, windows_of
 from features.windows import Aggregation, Grid, Kind, Latest, Rate, Score, Window
 
@@ -142,10 +142,11 @@ class WindowRows:
     ) -> pl.DataFrame:
         """Where tiles could not keep all values: `full` ones."""
         ends = tiled.select(INDEX, "t").unique()
+        hashed = with_hashes(tiled.join(full, on=INDEX, how="semi"))
         for grid in self._counted:
             mine = pl.col("partial") == grid.aggregation.code
             for window, column in zip(grid.windows, grid.columns, strict=True):
-                rows = tiled.filter(mine & _covers(window))
+                rows = hashed.filter(mine & _covers(window))
                 tiles = full.join(ends, on=INDEX).filter(mine & _covers(window)).drop("t")
                 guess = estimated(rows, tiles, [INDEX]).rename({VALUES: "guess"})
                 found = found.join(guess, on=INDEX, how="left", maintain_order="left")

@@ -30,6 +30,7 @@ VIEW = WindowSet(
         for name, kind in (("distinct", Kind.DISTINCT), ("top", Kind.MOST))
     ],
 )
+GOLDEN = {"": 0.957673425, "p0000001": 0.876998855, "한국": 0.676674345, "xxxxxxxx": 0.638110755}
 Event = tuple[str, int, str, str]
 
 
@@ -112,6 +113,22 @@ def test_what_can_no_longer_be_taken_back_is_one_row() -> None:
     second = step(readers, first.state, more, NOW + 3600 * SECOND)
     assert second.state.tiles.values.height == 2
     assert second.rows["distinct_24h"].to_list() == [1]
+
+
+def test_a_hash_is_the_same_everywhere() -> None:
+    """What is kept was decided by it: another hash would drop what stands in the state."""
+    values = pl.DataFrame({"value": ["", "p0000001", "한국", "x" * 300]})
+    hashed = dict(sketches.with_hashes(values).iter_rows())
+    assert {text[:8]: round(one, 9) for text, one in hashed.items()} == GOLDEN
+
+
+def test_hashes_are_spread_evenly() -> None:
+    values = pl.DataFrame({"value": [f"prod_{n:06}" for n in range(10_000)]})
+    hashes = sketches.with_hashes(values)[sketches.HASH].sort()
+    assert hashes.is_unique().all()
+    # Kolmogorov-Smirnov: the farthest that 10,000 uniform ones stray, once in a thousand times.
+    ranks = pl.int_range(1, 10_001, eager=True) / 10_000
+    assert (hashes - ranks).abs().max() < 1.95 / 100
 
 
 def test_how_many_tiles_were_capped_is_said() -> None:
