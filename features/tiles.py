@@ -13,7 +13,7 @@ import polars as pl
 
 from features.windows import Grid, Kind, Window
 
-__all__ = ["LAST", "OPERATIONS", "PARTS", "PLACE", "VALUES", "Tiles", "windows_of"]
+__all__ = ["LAST", "OPERATIONS", "PARTS", "PLACE", "VALUES", "Tiles", "covers", "windows_of"]
 
 PLACE = ("tile_us", "tile")
 # The order of events: of equal times the larger id is the later.
@@ -49,3 +49,9 @@ class Tiles:
 def windows_of(grids: Iterable[Grid]) -> tuple[Window, ...]:
     """Each window once."""
     return tuple(dict.fromkeys(window for grid in grids for window in grid.windows))
+
+
+def covers(window: Window) -> pl.Expr:
+    """Whether a window that ends at column `t` covers a tile."""
+    is_in = pl.col("tile") > pl.col("t") - window.width_us
+    return (pl.col("tile_us") == window.tile_us) & is_in

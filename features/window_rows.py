@@ -15,7 +15,7 @@ import polars as pl
 
 from features.columns import Column, ColumnType
 from features.sketches import VALUES, estimated, full_groups, with_hashes
-from features.tiles import LAST, OPERATIONS, PARTS, PLACE, Tiles, windows_of
+from features.tiles import LAST, OPERATIONS, PARTS, PLACE, Tiles, covers, windows_of
 from features.windows import Aggregation, Grid, Kind, Latest, Rate, Score, Window
 
 __all__ = ["WindowRows"]
@@ -146,8 +146,8 @@ class WindowRows:
         for grid in self._counted:
             mine = pl.col("partial") == grid.aggregation.code
             for window, column in zip(grid.windows, grid.columns, strict=True):
-                rows = hashed.filter(mine & _covers(window))
-                tiles = full.join(ends, on=INDEX).filter(mine & _covers(window)).drop("t")
+                rows = hashed.filter(mine & covers(window))
+                tiles = full.join(ends, on=INDEX).filter(mine & covers(window)).drop("t")
                 guess = estimated(rows, tiles, [INDEX]).rename({VALUES: "guess"})
                 found = found.join(guess, on=INDEX, how="left", maintain_order="left")
                 best = pl.coalesce("guess", column.name).alias(column.name)
@@ -194,12 +194,7 @@ class WindowRows:
 
 def _covered(grids: Sequence[Grid]) -> list[pl.Expr]:
     """Which windows of the entity's row a tile counts in."""
-    return [_covers(window).alias(_mask(window)) for window in windows_of(grids)]
-
-
-def _covers(window: Window) -> pl.Expr:
-    is_in = pl.col("tile") > pl.col("t") - window.width_us
-    return (pl.col("tile_us") == window.tile_us) & is_in
+    return [covers(window).alias(_mask(window)) for window in windows_of(grids)]
 
 
 def _mask(window: Window) -> str:

@@ -22,7 +22,7 @@ import polars as pl
 from features import sketches
 from features.columns import Column
 from features.session_set import LIFETIME_US, SIGN
-from features.tiles import LAST, OPERATIONS, PARTS, PLACE, VALUES, Tiles, windows_of
+from features.tiles import LAST, OPERATIONS, PARTS, PLACE, VALUES, Tiles, covers, windows_of
 from features.window_rows import WindowRows
 from features.windows import COARSE_US, FINE_US, Aggregation, Grid, Kind, Latest, Rate, Score
 
@@ -60,6 +60,7 @@ class WindowSet:
         for grid in self.grids:
             if grid.aggregation.signed and grid.aggregation.kind in (Kind.MIN, Kind.MAX):
                 raise ValueError(f"{grid.name}: no minimum or maximum of what may be taken back.")
+        self._by_value = (*self.entity, *PLACE, "partial", "value")
         self._no_values = pl.DataFrame(schema={**types, **VALUES})
         self._rows = WindowRows(self.entity, self.grids, self.rates, self.latest, self.scores)
 
@@ -107,8 +108,7 @@ class WindowSet:
         # What nothing takes back any more needs no row of its own.
         is_settled = pl.col("last_at") + LIFETIME_US < watermark_us
         settled = theirs.filter(is_settled).sort(LAST)
-        by = (*self.entity, *PLACE, "partial", "value")
-        theirs = pl.concat([theirs.filter(~is_settled), _counted(settled, by)])
+        theirs = pl.concat([theirs.filter(~is_settled), _counted(settled, self._by_value)])
         kept, full = sketches.capped(theirs, self.entity, (*PLACE, "partial"))
         is_lasting = pl.col("tile_us") == 0
         others = [
@@ -141,10 +141,7 @@ class WindowSet:
         # Every value has a row of numbers in its tile.
         leaving = tiles.numbers.select(*self.entity, *PLACE).join(at, on=self.entity)
         leaves = [
-            pl.when(
-                (pl.col("tile_us") == window.tile_us)
-                & (pl.col("tile") > pl.col("t") - window.width_us)
-            ).then(pl.col("tile") + window.width_us)
+            pl.when(covers(window)).then(pl.col("tile") + window.width_us)
             for window in windows_of(self.grids)
         ]
         return leaving.group_by(self.entity).agg(due=pl.min_horizontal(leaves).min())
@@ -218,7 +215,7 @@ class WindowSet:
 
     def _merged(self, values: pl.DataFrame) -> pl.DataFrame:
         """Those of the same place and value as one; of each aggregation they are in order."""
-        by = (*self.entity, *PLACE, "partial", "value")
+        by = self._by_value
         if not self._signed:
             return _counted(values, by)
         is_signed = pl.col("partial").is_in(self._signed)

@@ -125,7 +125,7 @@ class Records:
 
     def drop(self, book: Book) -> None:
         """Remove a table."""
-        self._segments.drop(number for number, _ in book.segments)
+        self._segments.end(book.table, [number for number, _ in book.segments])
         book.segments.clear()
 
     def _plan(self, book: Book) -> None:

@@ -97,6 +97,11 @@ class Segments(Generic[S]):
         for number in numbers:
             self._state.drop(number)
 
+    def end(self, table: int, numbers: Iterable[int]) -> None:
+        """Remove a table: nobody reads it again, so it need not be kept here either."""
+        self.drop(numbers)
+        _cache.take((table, self._form))
+
     def _load(self, number: int) -> tuple[S, int]:
         blob = self._state.get(number)
         if blob is None:
