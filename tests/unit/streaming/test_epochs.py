@@ -1,15 +1,21 @@
-"""What an epoch refuses before it has read anything."""
+"""What an epoch refuses before it has read anything, and what it learns from what it read."""
 
 from __future__ import annotations
 
 from unittest.mock import MagicMock
 
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from features.dimensions import no_dimensions
+from streaming.decode_stage import READ
 from streaming.epochs import EpochRunner, LostEpoch
 from streaming.jobs import JOBS
+from streaming.packing import to_blob
 from streaming.sinks.memory import ClockStore
+
+SECOND = 1_000_000
 
 
 def test_a_checkpoint_whose_epochs_the_store_has_lost_does_not_start_again_from_nothing() -> None:
@@ -25,3 +31,23 @@ def test_a_checkpoint_whose_epochs_the_store_has_lost_does_not_start_again_from_
     batch = MagicMock()  # nothing of it is read before the store is asked
     with pytest.raises(LostEpoch, match=r"Epoch 6 of job webtoon is missing"):
         runner(batch, 7)
+
+
+def test_a_full_epoch_that_stops_a_record_short_leaves_the_watermark_to_what_is_unread() -> None:
+    runner = EpochRunner(
+        JOBS["webtoon"],
+        store=ClockStore(),
+        sinks=[],
+        end_offsets=lambda _: {"t/0": 499, "t/1": 5000},
+        dimensions=no_dimensions(),
+        max_offsets=1000,
+        is_replay=True,
+    )
+    read = pl.DataFrame(
+        [("t/0", 499, 499, 100 * SECOND), ("t/1", 499, 499, 50 * SECOND)], READ, orient="row"
+    )
+    batch = MagicMock()
+    batch.toArrow.return_value = pa.table({"kind": ["read"], "blob": [to_blob(read)]})
+    runner(batch, 0)
+    assert runner.clock is not None
+    assert runner.clock.watermark_us == 40 * SECOND
