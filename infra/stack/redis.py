@@ -14,7 +14,8 @@ from infra.stack.supervisor import Service
 __all__ = ["prepare_redis", "redis_service", "redis_url"]
 
 # Relative to the service's folder, so that no path needs quoting. Never evict: the serving copy
-# expires by TTL, and a silent eviction would look like an unknown user.
+# expires by TTL, and a silent eviction would look like an unknown user. The log is rewritten late:
+# from 64 MB on, as by default, that keeps a core busy while a backlog is read.
 CONFIGURATION = """\
 bind {host}
 port {port}
@@ -24,6 +25,7 @@ dir .
 save ""
 appendonly yes
 appendfsync everysec
+auto-aof-rewrite-min-size 256mb
 maxmemory-policy noeviction
 """
 
