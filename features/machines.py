@@ -118,7 +118,7 @@ class Findings:
         self.rule: Any = None
         self.messages: list[tuple[str, str, str, list[str], int]] = []
         self.alerts: list[tuple[str, str, str, str, str, float, float, int]] = []
-        self.capped = 0
+        self.capped: list[str] = []
         self.is_changed = False
 
     def alert(self, event: Event, *, reason: str, value: float, threshold: float) -> None:
@@ -144,5 +144,5 @@ class Findings:
         self.is_changed = True
 
     def cap(self) -> None:
-        """Something was forgotten because there was too much of it."""
-        self.capped += 1
+        """Something of the user was forgotten because there was too much of it."""
+        self.capped.append(self.user_id)

@@ -40,19 +40,19 @@ def full_groups(values: pl.DataFrame, entity: Sequence[str], group: Sequence[str
 
 def capped(
     values: pl.DataFrame, entity: Sequence[str], group: Sequence[str]
-) -> tuple[pl.DataFrame, int]:
-    """`values` (with `value`) without those that are too many of a group, and how many groups had
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`values` (with `value`) without those that are too many of a group, and the groups that had
     too many.
     """
     full = full_groups(values, entity, group).filter(pl.col(VALUES) > MOST_VALUES)
     if full.is_empty():
-        return values, 0
+        return values, full
     by = [*entity, *group]
     too_many = values.join(full, on=by, how="semi")
     distinct = with_hashes(too_many.select(*by, "value").unique())
     kept = distinct.filter(pl.col(HASH).rank("min").over(by) <= MOST_VALUES)
     left = too_many.join(kept, on=[*by, "value"], how="semi")
-    return pl.concat([values.join(full, on=by, how="anti"), left]), full.height
+    return pl.concat([values.join(full, on=by, how="anti"), left]), full
 
 
 def estimated(hashed: pl.DataFrame, full: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:

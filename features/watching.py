@@ -6,7 +6,7 @@ decided for all events at once: which rules look at an event, and which of them 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -97,8 +97,8 @@ class Memory(NamedTuple):
 
 
 class Folded(NamedTuple):
-    """`memories`: of the users looked at, those of whom something is kept; `capped`: how often
-    something was forgotten because there was too much of it.
+    """`memories`: of the users looked at, those of whom something is kept; `capped`: the
+    user of each thing that was forgotten because there was too much of it.
 
     `flags` has a row for each change of the newest active pattern ("" for none); among equal times
     of a user the event ids sort in the order of the changes.
@@ -108,7 +108,7 @@ class Folded(NamedTuple):
     messages: pl.DataFrame
     alerts: pl.DataFrame
     flags: pl.DataFrame
-    capped: int
+    capped: Sequence[str]
 
 
 def relevant(events: pl.DataFrame) -> pl.DataFrame:

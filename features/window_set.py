@@ -99,11 +99,11 @@ class WindowSet:
         """All of them as one; the order does not matter."""
         return reduce(self._merge, tiles)
 
-    def cap(self, tiles: Tiles, watermark_us: int) -> tuple[Tiles, int]:
-        """Tiles that keep a bounded number of values, and how many had to let some go."""
+    def cap(self, tiles: Tiles, watermark_us: int) -> tuple[Tiles, pl.DataFrame]:
+        """Tiles that keep a bounded number of values; the entity of each that let some go."""
         many = tiles.values.group_by(self.entity).len().filter(pl.col("len") > sketches.MOST_VALUES)
         if many.is_empty():
-            return tiles, 0
+            return tiles, many.select(self.entity)
         theirs = tiles.values.join(many, on=self.entity, how="semi").filter(pl.col("tile_us") > 0)
         # What nothing takes back any more needs no row of its own.
         is_settled = pl.col("last_at") + LIFETIME_US < watermark_us
@@ -115,7 +115,7 @@ class WindowSet:
             tiles.values.join(many, on=self.entity, how="anti"),
             tiles.values.filter(is_lasting).join(many, on=self.entity, how="semi"),
         ]
-        return Tiles(tiles.numbers, pl.concat([*others, kept])), full
+        return Tiles(tiles.numbers, pl.concat([*others, kept])), full.select(self.entity)
 
     def finish(self, tiles: Tiles, at: pl.DataFrame) -> pl.DataFrame:
         """The features of every entity in `at` (entity, `t`): entity, then `columns`."""

@@ -33,14 +33,14 @@ class WindowedState:
 @dataclass(frozen=True, slots=True)
 class Step:
     """`rows`: the changed features with `event_at` (microseconds) and `by_event`; `next_due`: the
-    smallest watermark that changes another row, None if none does; `capped`: how many tiles had too
-    many values.
+    smallest watermark that changes another row, None if none does; `capped`: the entity of each
+    tile that had too many values.
     """
 
     state: WindowedState
     rows: pl.DataFrame
     next_due: int | None
-    capped: int
+    capped: pl.DataFrame
 
 
 def empty(view: WindowSet, events: pl.DataFrame) -> WindowedState:
@@ -67,7 +67,7 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
     changed = entities.filter(is_changed)
     resting = entities.filter(~is_changed).drop("by_event")
 
-    tiles, capped = state.tiles, 0
+    tiles, capped = state.tiles, new.clear().select(view.entity)
     if events.height:
         tiles, capped = view.cap(view.merge([tiles, view.start(events)]), watermark_us)
     mine = _of(tiles, changed, view, rest=resting)

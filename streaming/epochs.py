@@ -39,6 +39,8 @@ UTC = pl.Datetime("us", "UTC")
 # What rules over events find goes to these topics.
 SENT = ("retargeting", "alerts")
 QUERY_ID = "sql.streaming.queryId"
+# Of the keys that had too much to remember the line of an epoch names so many, by view.
+KEYS_NAMED = 5
 log = structlog.get_logger()
 
 
@@ -264,8 +266,8 @@ class EpochRunner:
             accepted=_height(output.events),
             duplicates=output.duplicates,
             rejected=dict(output.dead["reason_code"].value_counts().rows()),
-            late_for=_limits(limits, "late"),
-            capped=_limits(limits, "capped"),
+            late_for=_late_for(limits),
+            capped=_capped(limits),
             sent={topic: frame.height for topic, frame in output.sent.items()},
             rows_out=_height(output.rows) + _height(output.gone),
             seconds=round(took, 3),
@@ -301,12 +303,25 @@ def _dated(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(cs.by_name("event_at", "detected_at", require_all=False).cast(UTC))
 
 
-def _limits(frame: pl.DataFrame | None, what: str) -> dict[str, int]:
-    """By view, how many events came too late for it, or how often it had too much to remember."""
-    if frame is None:
+def _late_for(limits: pl.DataFrame | None) -> dict[str, int]:
+    """By view, how many events came too late for it."""
+    if limits is None:
         return {}
-    sums = frame.group_by("view").agg(pl.col(what).sum()).filter(pl.col(what) > 0)
+    sums = limits.group_by("view").agg(pl.col("late").sum()).filter(pl.col("late") > 0)
     return dict(sums.sort("view").rows())
+
+
+def _capped(limits: pl.DataFrame | None) -> dict[str, dict[str, int]]:
+    """By view, how often it had too much to remember of a key: of the keys with most of that."""
+    if limits is None:
+        return {}
+    keys = limits.select("view", key="capped").explode("key").drop_nulls()
+    counts = keys.group_by("view", "key").len()
+    counts = counts.sort("view", "len", "key", descending=[False, True, False])
+    found: dict[str, dict[str, int]] = {}
+    for view, key, count in counts.group_by("view", maintain_order=True).head(KEYS_NAMED).rows():
+        found.setdefault(view, {})[key] = count
+    return found
 
 
 def _read(frame: pl.DataFrame | None) -> Clock:

@@ -8,15 +8,16 @@
 | `feed:<feed>` | rows for the views of another key, on their way to the second stage |
 | `rows:<view>`, `gone:<view>` | changed rows, and entities whose row is no more |
 | `sent:<topic>` | messages and alerts of the rules over events |
-| `limits` | how many events came too late for a view, how often one had too much to remember |
+| `limits` | how many events came too late for a view, of which keys it had too much to remember |
 | `stats` | counts, and until when nothing is due |
 | `wake` | nothing: time has passed |
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -35,7 +36,7 @@ STATS = {
     "next_due": pl.Int64,
     "live_keys": pl.Int64,
 }
-LIMITS = {"view": pl.String, "late": pl.Int64, "capped": pl.Int64}
+LIMITS: dict[str, Any] = {"view": pl.String, "late": pl.Int64, "capped": pl.List(pl.String)}
 Packed = tuple[int, str, bytes]
 
 
@@ -63,10 +64,13 @@ class Outcome:
         if events.height:
             self.put_frame("dead", _late(topic, events, what))
 
-    def limit(self, view: str, *, late: int, capped: int = 0) -> None:
-        """So many events came too late for this view, but not for others; so often it forgot."""
+    def limit(self, view: str, *, late: int, capped: Sequence[str] = ()) -> None:
+        """So many events came too late for this view, but not for others; `capped`: the key of each
+        thing that it forgot.
+        """
         if late or capped:
-            self.put_frame("limits", pl.DataFrame([(view, late, capped)], LIMITS, orient="row"))
+            row = (view, late, list(capped))
+            self.put_frame("limits", pl.DataFrame([row], LIMITS, orient="row"))
 
     def note(self, next_due: int | None, live: int) -> None:
         """Until when nothing is due, and how many keys live."""

@@ -7,6 +7,7 @@ or whose timers go off.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -37,7 +38,7 @@ class Book(msgspec.Struct):
 class Watched(NamedTuple):
     """`messages`, `alerts`, `flags`: as in `features.watching`; `late`: events that came when their
     time was decided; `next_due`: the largest watermark at which still nothing is due; `live`: users
-    of whom something is kept; `capped`: how often a bound made something be forgotten.
+    of whom something is kept; `capped`: the user of each thing that a bound made be forgotten.
     """
 
     messages: pl.DataFrame
@@ -46,7 +47,7 @@ class Watched(NamedTuple):
     late: int
     next_due: int | None
     live: int
-    capped: int
+    capped: Sequence[str]
 
 
 class WatchKeeper:
@@ -75,7 +76,7 @@ class WatchKeeper:
         first = waiting.first
         if events.is_empty() and (first is None or first >= decided) and users.next_due > until:
             # The book need not say so: where nothing was decided, nothing can come too late.
-            return Watched(*IDLE[1:4], 0, _ahead(book, second, look), users.live, 0)
+            return Watched(*IDLE[1:4], 0, _ahead(book, second, look), users.live, ())
         late, fresh = _cut(relevant(events), before)
         now_due, later = _cut(fresh, decided)
         passed = pl.concat([self._waiting.take(waiting, decided), now_due]).sort("event_at")

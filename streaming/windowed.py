@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -21,13 +21,13 @@ SLOT_US = 30 * 1_000_000
 
 class Stepped(NamedTuple):
     """`rows`: changed rows; `next_due`: the largest watermark at which still nothing is due;
-    `capped`: how many tiles had too many values.
+    `capped`: the entity of each tile that had too many values.
     """
 
     rows: pl.DataFrame
     next_due: int | None
     live: int
-    capped: int
+    capped: Sequence[str]
 
 
 class WindowedKeeper:
@@ -55,7 +55,7 @@ class WindowedKeeper:
         book, until = self._book.get(), now // slot * slot
         names = events.select(self._entity).drop_nulls().unique(maintain_order=True)
         if names.is_empty() and book.next_due > until:
-            return Stepped(pl.DataFrame(), *_ahead(book, slot), 0)
+            return Stepped(pl.DataFrame(), *_ahead(book, slot), ())
         found = self._records.find(book, names, until)
         known, (numbers, values) = found.records, found.parts
         new = names.join(known, on=self._entity, how="anti", maintain_order="left")
@@ -67,7 +67,8 @@ class WindowedKeeper:
         self._records.replace(book, found, _named(done.state, names))
         self._book.put(book)
         rows = done.rows.join(names, on=ROW).drop(ROW)
-        return Stepped(rows, *_ahead(book, slot), done.capped)
+        capped = done.capped.join(names, on=ROW).select(pl.concat_str(self._entity, separator="|"))
+        return Stepped(rows, *_ahead(book, slot), capped.to_series().to_list())
 
 
 def _named(state: WindowedState, names: pl.DataFrame) -> Found:

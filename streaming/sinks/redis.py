@@ -152,6 +152,8 @@ class RedisSink:
         self._client.close()
 
     def _put(self, view: FeatureView, epoch: Epoch, rows: pl.DataFrame, *, ttl_ms: int) -> None:
+        if rows.is_empty():
+            return
         columns = (*view.columns, *STAMPS)
         names = self._encode([column.name for column in columns])
         head: list[int | bytes] = [epoch.generation, epoch.number, ttl_ms, names]

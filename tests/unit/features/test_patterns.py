@@ -220,7 +220,7 @@ def test_message_ids_are_those_of_what_happened_not_of_how_it_was_cut() -> None:
 def test_only_so_many_open_products_are_remembered_and_it_is_counted() -> None:
     added = [f"0:{number / 100:.2f} add p{number}" for number in range(MOST + 2)]
     found = folded(*added)
-    assert found.capped == 2
+    assert len(found.capped) == 2
     assert found.messages.height == MOST
     assert "p1" not in found.messages["product_ids"].list.first().to_list()
 
@@ -229,7 +229,7 @@ def test_only_so_many_products_of_a_run_are_remembered_and_it_is_counted() -> No
     views = [f"0:{number / 100:.2f} view p{number}/x" for number in range(MOST + 2)]
     assert messages(*views, "1:00 add p0", "1:01 add p1", until="5:00") == []
     found = folded(*views, "1:00 add p2", "1:01 add p3", until="5:00")
-    assert (found.capped, found.messages.height) == (2, 1)
+    assert (len(found.capped), found.messages.height) == (2, 1)
 
 
 def test_a_user_of_whom_nothing_is_left_to_say_is_forgotten() -> None:

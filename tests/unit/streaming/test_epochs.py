@@ -7,11 +7,13 @@ from unittest.mock import MagicMock
 import polars as pl
 import pyarrow as pa
 import pytest
+from structlog.testing import capture_logs
 
 from features.dimensions import no_dimensions
 from streaming.decode_stage import READ
 from streaming.epochs import EpochRunner, LostEpoch
 from streaming.jobs import JOBS
+from streaming.outcome import Outcome
 from streaming.packing import to_blob
 from streaming.sinks.memory import ClockStore
 
@@ -51,3 +53,26 @@ def test_a_full_epoch_that_stops_a_record_short_leaves_the_watermark_to_what_is_
     runner(batch, 0)
     assert runner.clock is not None
     assert runner.clock.watermark_us == 40 * SECOND
+
+
+def test_the_line_of_an_epoch_names_the_keys_that_had_most_too_much_to_remember() -> None:
+    runner = EpochRunner(
+        JOBS["webtoon"],
+        store=ClockStore(),
+        sinks=[],
+        end_offsets=lambda _: {},
+        dimensions=no_dimensions(),
+        max_offsets=10,
+        is_replay=True,
+    )
+    of_one, of_other = Outcome(0), Outcome(1)
+    of_one.limit("user_features", late=0, capped=["bot", "bot", *"abcdefg"])
+    of_other.limit("user_features", late=2, capped=["crawler", "crawler", "crawler"])
+    blobs = [blob for _, _, blob in (*of_one.rows, *of_other.rows)]
+    batch = MagicMock()
+    batch.toArrow.return_value = pa.table({"kind": ["limits"] * 2, "blob": blobs})
+    with capture_logs() as lines:
+        runner(batch, 0)
+    assert lines[0]["late_for"] == {"user_features": 2}
+    most = {"crawler": 3, "bot": 2, "a": 1, "b": 1, "c": 1}
+    assert lines[0]["capped"] == {"user_features": most}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from oracle.windows import windowed
 from spark_state import Restarted, Store
 
+from features.sketches import MOST_VALUES
 from features.window_set import WindowSet
 from features.windows import Aggregation, Grid, Kind, Latest, windows
 from streaming.windowed import SLOT_US, WindowedKeeper
@@ -120,3 +121,10 @@ def test_a_feature_declared_later_starts_empty_and_the_others_go_on() -> None:
     assert (rows["b"]["count_24h"], rows["b"]["total_24h"]) == (2, 1.0)
     again = keeper(store, before).step(frame(event(6, NOW)), 0, is_exact=False)
     assert again.rows["count_5m"].to_list() == [4]
+
+
+def test_who_has_too_many_values_is_named() -> None:
+    bot = [event(number, NOW - 1, "책방", f"kind {number}") for number in range(MOST_VALUES + 1)]
+    done = keeper(Store()).step(frame(event(9999, NOW - 1), *bot), NOW, is_exact=True)
+    # Once for each width of tiles.
+    assert done.capped == ["책방", "책방"]
