@@ -132,7 +132,8 @@ class EpochRunner:
 
         read = _read(frames.get("read"))
         rows_in = _records(frames.get("read"))
-        # Spark rounds each partition's share of the most: a full epoch may stop short of it.
+        # Spark rounds each partition's share of the most down, from one on: a full epoch may stop
+        # short of it, but not at half.
         is_full = rows_in > self.max_offsets // 2
         ends = self.end_offsets(self.job.topics) if is_full else None
         after = advance(_with_watermark(before, watermark), read, ends)

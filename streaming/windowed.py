@@ -67,8 +67,13 @@ class WindowedKeeper:
         self._records.replace(book, found, _named(done.state, names))
         self._book.put(book)
         rows = done.rows.join(names, on=ROW).drop(ROW)
-        capped = done.capped.join(names, on=ROW).select(pl.concat_str(self._entity, separator="|"))
-        return Stepped(rows, *_ahead(book, slot), capped.to_series().to_list())
+        return Stepped(rows, *_ahead(book, slot), self._named_keys(done.capped, names))
+
+    def _named_keys(self, numbered: pl.DataFrame, names: pl.DataFrame) -> Sequence[str]:
+        if numbered.is_empty():
+            return ()
+        keys = numbered.join(names, on=ROW).select(pl.concat_str(self._entity, separator="|"))
+        return keys.to_series().to_list()
 
 
 def _named(state: WindowedState, names: pl.DataFrame) -> Found:

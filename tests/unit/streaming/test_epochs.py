@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from unittest.mock import MagicMock
 
 import polars as pl
@@ -20,59 +21,48 @@ from streaming.sinks.memory import ClockStore
 SECOND = 1_000_000
 
 
-def test_a_checkpoint_whose_epochs_the_store_has_lost_does_not_start_again_from_nothing() -> None:
-    runner = EpochRunner(
+def runner(*, most: int = 10, ends: Mapping[str, int] | None = None) -> EpochRunner:
+    return EpochRunner(
         JOBS["webtoon"],
         store=ClockStore(),
         sinks=[],
-        end_offsets=lambda _: {},
+        end_offsets=lambda _: dict(ends or {}),
         dimensions=no_dimensions(),
-        max_offsets=10,
-        is_replay=False,
+        max_offsets=most,
+        is_replay=True,
     )
-    batch = MagicMock()  # nothing of it is read before the store is asked
+
+
+def batch(kind: str, blobs: Sequence[bytes]) -> MagicMock:
+    """What Spark hands over: rows that the stages put out."""
+    made = MagicMock()
+    made.toArrow.return_value = pa.table({"kind": [kind] * len(blobs), "blob": blobs})
+    return made
+
+
+def test_a_checkpoint_whose_epochs_the_store_has_lost_does_not_start_again_from_nothing() -> None:
+    nothing = MagicMock()  # nothing of it is read before the store is asked
     with pytest.raises(LostEpoch, match=r"Epoch 6 of job webtoon is missing"):
-        runner(batch, 7)
+        runner()(nothing, 7)
 
 
 def test_a_full_epoch_that_stops_a_record_short_leaves_the_watermark_to_what_is_unread() -> None:
-    runner = EpochRunner(
-        JOBS["webtoon"],
-        store=ClockStore(),
-        sinks=[],
-        end_offsets=lambda _: {"t/0": 499, "t/1": 5000},
-        dimensions=no_dimensions(),
-        max_offsets=1000,
-        is_replay=True,
-    )
     read = pl.DataFrame(
         [("t/0", 499, 499, 100 * SECOND), ("t/1", 499, 499, 50 * SECOND)], READ, orient="row"
     )
-    batch = MagicMock()
-    batch.toArrow.return_value = pa.table({"kind": ["read"], "blob": [to_blob(read)]})
-    runner(batch, 0)
-    assert runner.clock is not None
-    assert runner.clock.watermark_us == 40 * SECOND
+    job = runner(most=1000, ends={"t/0": 499, "t/1": 5000})
+    job(batch("read", [to_blob(read)]), 0)
+    assert job.clock is not None
+    assert job.clock.watermark_us == 40 * SECOND
 
 
 def test_the_line_of_an_epoch_names_the_keys_that_had_most_too_much_to_remember() -> None:
-    runner = EpochRunner(
-        JOBS["webtoon"],
-        store=ClockStore(),
-        sinks=[],
-        end_offsets=lambda _: {},
-        dimensions=no_dimensions(),
-        max_offsets=10,
-        is_replay=True,
-    )
     of_one, of_other = Outcome(0), Outcome(1)
     of_one.limit("user_features", late=0, capped=["bot", "bot", *"abcdefg"])
     of_other.limit("user_features", late=2, capped=["crawler", "crawler", "crawler"])
     blobs = [blob for _, _, blob in (*of_one.rows, *of_other.rows)]
-    batch = MagicMock()
-    batch.toArrow.return_value = pa.table({"kind": ["limits"] * 2, "blob": blobs})
     with capture_logs() as lines:
-        runner(batch, 0)
+        runner()(batch("limits", blobs), 0)
     assert lines[0]["late_for"] == {"user_features": 2}
     most = {"crawler": 3, "bot": 2, "a": 1, "b": 1, "c": 1}
     assert lines[0]["capped"] == {"user_features": most}
