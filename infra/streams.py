@@ -23,6 +23,7 @@ from streaming.epochs import EpochRunner
 from streaming.jobs import Job
 from streaming.ports import EpochStore, Sink
 from streaming.query import Plan
+from streaming.report import Listener
 from streaming.session import SparkOptions, create_session
 from streaming.sinks.delta import DeltaSink
 from streaming.sinks.postgres import PostgresEpochStore
@@ -90,10 +91,11 @@ def run_jobs(
     settings: Settings,
     stop: threading.Event,
     available_now: bool,
+    listeners: Sequence[Listener] = (),
 ) -> Sequence[EpochRunner]:
     """Run jobs until `stop`, or, with `available_now`, until all that is there is processed.
 
-    Each job has stores of its own: their epochs run at the same time.
+    Each job has stores of its own: their epochs run at the same time, and so are `listeners` called.
     """
     dimensions = load_dimensions(endpoints.postgres)
     most = settings.max_offsets_per_trigger
@@ -110,6 +112,7 @@ def run_jobs(
                 dimensions=dimensions,
                 max_offsets=most,
                 is_replay=available_now,
+                listeners=listeners,
             )
             plan = Plan(
                 job=job,

@@ -9,55 +9,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import polars as pl
 import polars.selectors as cs
-import structlog
 from pyspark.sql import DataFrame
 
 from features.columns import polars_type
 from features.contracts import CONTRACTS
 from features.dimensions import Dimensions
-from features.timestamps import to_iso
 from features.views import VIEWS
 from streaming.boards import Boards
 from streaming.event_stage import PLACE
 from streaming.jobs import Job
 from streaming.packing import gather
 from streaming.ports import DEAD, Clock, Epoch, EpochStore, Output, Sink, Sinks
+from streaming.report import EpochReport, Listener, Totals, capped_keys, late_for, log_epoch
 from streaming.source import EndOffsets
 from streaming.task import tell_tasks
 from streaming.watermark import advance, when_idle
 
-__all__ = ["EpochRunner", "LostEpoch", "Totals", "entities_gone", "feature_rows"]
+__all__ = ["EpochRunner", "LostEpoch", "entities_gone", "feature_rows"]
 
 UTC = pl.Datetime("us", "UTC")
 # What rules over events find goes to these topics.
 SENT = ("retargeting", "alerts")
 QUERY_ID = "sql.streaming.queryId"
-# Of the keys that had too much to remember the line of an epoch names so many, by view.
-KEYS_NAMED = 5
-log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Totals:
-    """What a run has done so far."""
-
-    epochs: int = 0
-    events: int = 0
-    rows: int = 0
-    accepted: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    # (end of the epoch on a steady clock in seconds, events it read)
-    timeline: list[tuple[float, int]] = field(default_factory=list)
-    # seconds, by what they were spent on
-    stages: Counter[str] = field(default_factory=Counter)
 
 
 class LostEpoch(Exception):
@@ -85,6 +63,7 @@ class EpochRunner:
         max_offsets: int,
         is_replay: bool,
         generation: int = 1,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.job = job
         self.store = store
@@ -98,6 +77,7 @@ class EpochRunner:
         self.next_due_us: int | None = None
         self.drained_at_us: int | None = None
         self.totals = Totals()
+        self.listeners: Sequence[Listener] = (self.totals, log_epoch, *listeners)
         # Set once the query runs: the size of its state store after the epoch before.
         self.state_bytes: Callable[[], int | None] = lambda: None
         self.busy = threading.Lock()
@@ -144,27 +124,29 @@ class EpochRunner:
             generation=self.generation,
             committed_at_us=_now_us(),
         )
-        output = self._output(frames, rows_in)
-        epoch, output, after = self.store.commit(epoch, output, after)
+        made = self._output(frames, rows_in)
+        epoch, output, after = self.store.commit(epoch, made, after)
         stages = {"process": processed - started, self.store.name: time.perf_counter() - processed}
         stages |= self._follow(epoch, output)
         self.clock = after
-        lag = 0 if ends is None else _unread(after, ends)
-        self._note(frames, output, is_drained=lag == 0)
-        state = _state(frames.get("stats"), self.state_bytes())
-        self._count(output)
-        self.totals.stages.update(stages)
-        took = time.perf_counter() - started
-        self._log(
-            epoch,
-            output,
-            after,
+        lag = {} if ends is None else _unread(after, ends)
+        stats, limits = frames.get("stats"), frames.get("limits")
+        self._note(stats, output, is_drained=not any(lag.values()))
+        report = EpochReport(
+            epoch=epoch,
+            output=output,
+            clock=after,
+            is_repeat=output is not made,
+            seconds=time.perf_counter() - started,
             stages=stages,
-            took=took,
+            late_for=late_for(limits),
+            capped=capped_keys(limits),
             lag=lag,
-            state=state,
-            limits=frames.get("limits"),
+            live_keys=None if stats is None else int(stats["live_keys"].sum()),
+            state_bytes=self.state_bytes(),
         )
+        for listener in self.listeners:
+            listener(report)
 
     def _follow(self, epoch: Epoch, output: Output) -> dict[str, float]:
         """The other stores write side by side: each can repeat an epoch without the others."""
@@ -227,60 +209,12 @@ class EpochRunner:
             },
         )
 
-    def _note(
-        self, frames: Mapping[str, pl.DataFrame], output: Output, *, is_drained: bool
-    ) -> None:
-        stats = frames.get("stats")
+    def _note(self, stats: pl.DataFrame | None, output: Output, *, is_drained: bool) -> None:
         self.next_due_us = None if stats is None else stats["next_due"].min()  # type: ignore[assignment]
         if not is_drained:
             self.drained_at_us = None
         elif output.rows_in or self.drained_at_us is None:
             self.drained_at_us = _now_us()
-
-    def _count(self, output: Output) -> None:
-        totals = self.totals
-        totals.epochs += 1
-        totals.timeline.append((time.perf_counter(), output.rows_in))
-        totals.events += output.rows_in
-        totals.rows += _height(output.rows)
-        totals.accepted += _height(output.events)
-        totals.duplicates += output.duplicates
-        totals.rejected += output.dead.height
-
-    def _log(
-        self,
-        epoch: Epoch,
-        output: Output,
-        clock: Clock,
-        *,
-        stages: Mapping[str, float],
-        took: float,
-        lag: int,
-        state: Mapping[str, int | None],
-        limits: pl.DataFrame | None,
-    ) -> None:
-        log.info(
-            "epoch",
-            job=self.job.name,
-            epoch=epoch.number,
-            rows_in=output.rows_in,
-            accepted=_height(output.events),
-            duplicates=output.duplicates,
-            rejected=dict(output.dead["reason_code"].value_counts().rows()),
-            late_for=_late_for(limits),
-            capped=_capped(limits),
-            sent={topic: frame.height for topic, frame in output.sent.items()},
-            rows_out=_height(output.rows) + _height(output.gone),
-            seconds=round(took, 3),
-            stages={name: round(seconds, 3) for name, seconds in stages.items()},
-            watermark=None if clock.watermark_us is None else to_iso(clock.watermark_us),
-            lag=lag,
-            state=state,
-        )
-
-
-def _height(frames: Mapping[str, pl.DataFrame]) -> int:
-    return sum(frame.height for frame in frames.values())
 
 
 def feature_rows(view: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -302,27 +236,6 @@ def entities_gone(view: str, entities: pl.DataFrame) -> pl.DataFrame:
 def _dated(frame: pl.DataFrame) -> pl.DataFrame:
     """The times of messages and alerts as times."""
     return frame.with_columns(cs.by_name("event_at", "detected_at", require_all=False).cast(UTC))
-
-
-def _late_for(limits: pl.DataFrame | None) -> dict[str, int]:
-    """By view, how many events came too late for it."""
-    if limits is None:
-        return {}
-    sums = limits.group_by("view").agg(pl.col("late").sum()).filter(pl.col("late") > 0)
-    return dict(sums.sort("view").rows())
-
-
-def _capped(limits: pl.DataFrame | None) -> dict[str, dict[str, int]]:
-    """By view, how often it had too much to remember of a key: of the keys with most of that."""
-    if limits is None:
-        return {}
-    keys = limits.select("view", key="capped").explode("key").drop_nulls()
-    counts = keys.group_by("view", "key").len()
-    counts = counts.sort("view", "len", "key", descending=[False, True, False])
-    found: dict[str, dict[str, int]] = {}
-    for view, key, count in counts.group_by("view", maintain_order=True).head(KEYS_NAMED).rows():
-        found.setdefault(view, {})[key] = count
-    return found
 
 
 def _read(frame: pl.DataFrame | None) -> Clock:
@@ -347,13 +260,9 @@ def _with_watermark(clock: Clock, watermark_us: int | None) -> Clock:
     return Clock(watermark_us=watermark_us, event_times=clock.event_times, offsets=clock.offsets)
 
 
-def _unread(clock: Clock, ends: Mapping[str, int]) -> int:
-    """How many records stand in Kafka that no epoch has read."""
-    return sum(max(0, end - clock.offsets.get(partition, 0)) for partition, end in ends.items())
-
-
-def _state(stats: pl.DataFrame | None, size: int | None) -> dict[str, int | None]:
-    return {"keys": None if stats is None else int(stats["live_keys"].sum()), "bytes": size}
+def _unread(clock: Clock, ends: Mapping[str, int]) -> dict[str, int]:
+    """How many records of each partition stand in Kafka that no epoch has read."""
+    return {place: max(0, end - clock.offsets.get(place, 0)) for place, end in ends.items()}
 
 
 def _archived(topic: str, events: pl.DataFrame, dropped: pl.DataFrame | None) -> pl.DataFrame:
