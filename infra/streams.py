@@ -95,7 +95,8 @@ def run_jobs(
 ) -> Sequence[EpochRunner]:
     """Run jobs until `stop`, or, with `available_now`, until all that is there is processed.
 
-    Each job has stores of its own: their epochs run at the same time, and so are `listeners` called.
+    Each job has stores of its own, and epochs of several run at the same time: `listeners` are
+    called from all of them.
     """
     dimensions = load_dimensions(endpoints.postgres)
     most = settings.max_offsets_per_trigger
