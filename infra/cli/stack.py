@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from infra.endpoints import Endpoints
-from infra.settings import load_settings
+from infra.endpoints import ENDPOINTS_FILE, Endpoints
+from infra.settings import Settings, load_settings
 from infra.stack.stack import Health, Stack
 
 __all__ = ["down", "init", "status", "up"]
@@ -40,8 +41,15 @@ def down() -> None:
 @as_json
 def status(*, as_json: bool) -> None:
     """Show what runs and where; exit code 1 if something does not answer."""
-    health = Stack(load_settings()).status()
-    _show(health, as_json=as_json)
+    settings = load_settings()
+    health = Stack(settings).status()
+    streams = _streams(settings)
+    if as_json:
+        services = {name: one.to_json() for name, one in health.items()}
+        click.echo(json.dumps({**services, **streams}, default=str))
+    else:
+        _show(health, as_json=False)
+        _show_streams(**streams)
     if not all(one.running for one in health.values()):
         raise click.exceptions.Exit(1)
 
@@ -79,4 +87,32 @@ def _show(health: dict[str, Health], *, as_json: bool) -> None:
         state = "[green]answers[/]" if one.running else "[red]does not answer[/]"
         pid = "external" if one.external else str(one.pid or "-")
         table.add_row(name, state, one.address or "-", pid)
+    Console().print(table)
+
+
+def _streams(settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """The streaming processes of this home, and the last epoch of each job in its database."""
+    from infra.stream_status import last_epochs, living_streams  # noqa: PLC0415
+
+    if not (settings.home / ENDPOINTS_FILE).exists():
+        return {"streams": [], "epochs": []}
+    url = Endpoints.read(settings.home).postgres
+    return {"streams": living_streams(settings.home), "epochs": last_epochs(url)}
+
+
+def _show_streams(*, streams: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> None:
+    for one in streams:
+        click.echo(f"stream of {', '.join(one['jobs'])}: process {one['pid']} since {one['since']}")
+        for service, away in one["waits_for"].items():
+            click.echo(f"  waits for {service} since {away['since']}: {away['reason']}")
+        for job, count in one["restarts"].items():
+            click.echo(f"  query {job} was started again {count} times")
+    if not epochs:
+        return
+    table = Table("job", "last epoch", "committed", "watermark", "events", "rows", "rejected")
+    for last in epochs:
+        age = f"{last['age_s']:,.1f} s ago"
+        counts = [f"{last[name]:,}" for name in ("rows_in", "rows_out", "rejected")]
+        watermark = str(last["watermark"] or "-")
+        table.add_row(last["job"], str(last["epoch"]), age, watermark, *counts)
     Console().print(table)
