@@ -39,6 +39,12 @@ OPERATIONS = (
         PRIMARY KEY (topic, partition, "offset"))""",
     """CREATE INDEX IF NOT EXISTS dead_letters_open ON ops.dead_letters
         (created_at) WHERE status = 'open'""",
+    # What a store did not take of an epoch that it otherwise has, and why.
+    """CREATE TABLE IF NOT EXISTS ops.refused_rows (
+        job text NOT NULL, checkpoint_id text NOT NULL, epoch bigint NOT NULL,
+        store text NOT NULL, target text NOT NULL, key text NOT NULL,
+        reason text NOT NULL, refused_at timestamptz NOT NULL,
+        PRIMARY KEY (job, checkpoint_id, epoch, store, target, key))""",
     """CREATE TABLE IF NOT EXISTS ops.alerts (
         user_id text NOT NULL, event_id text NOT NULL, alert_type text NOT NULL,
         severity text NOT NULL, reason text NOT NULL, value double precision,

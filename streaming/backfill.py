@@ -113,7 +113,7 @@ def event_step(job: Job, dimensions: Dimensions, buckets: int, label: int) -> St
 
     def step(blobs: Blobs, watermark: int | None) -> Outcome:
         outcome = Outcome(label)
-        stage.step(blobs, watermark, outcome)
+        stage.take(blobs, outcome, watermark=watermark)
         return outcome
 
     return step
@@ -133,7 +133,7 @@ def entity_step(job: Job, dimensions: Dimensions, label: int) -> Step:
             else:
                 outcome.rows += [(label, kind, blob) for blob in parts]
         # Nobody waits: time passes to the microsecond.
-        stage.step(fed, watermark, outcome, is_exact=True)
+        stage.take(fed, outcome, watermark=watermark, is_exact=True)
         return outcome
 
     return step

@@ -17,7 +17,7 @@ from streaming.packing import bucket_labels, sorted_by, to_blob
 from streaming.ports import DEAD
 from streaming.task import watermark_of_task
 
-__all__ = ["READ", "decode_stage", "events_in_buckets"]
+__all__ = ["READ", "decode_stage", "events_in_buckets", "key_of_event"]
 
 READ = {
     "partition": pl.String,
@@ -105,9 +105,13 @@ def _in_buckets(topic: str, key: str, buckets: int, decoded: _Decoded) -> Iterat
 
 def events_in_buckets(events: pl.DataFrame, key: str, buckets: int) -> Iterator[tuple[int, bytes]]:
     """The accepted events of each bucket, packed; `key`: the field that they are bucketed by."""
-    # An event without its key belongs to no entity; it is still archived once.
-    keys = events.select(pl.coalesce(key, "event_id")).to_series()
+    keys = events.select(key_of_event(key)).to_series()
     return sorted_by(events, keys, buckets)
+
+
+def key_of_event(key: str) -> pl.Expr:
+    """An event without its key belongs to no entity; it is still archived once."""
+    return pl.coalesce(key, "event_id")
 
 
 def _received_at(records: pl.DataFrame) -> pl.Series:

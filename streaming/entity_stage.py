@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pandas as pd
@@ -11,11 +11,12 @@ import polars as pl
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
 from features.dimensions import Dimensions, no_dimensions
-from features.feeds import Feed
+from features.feeds import FEEDS, Feed
 from features.session_set import SIGN
 from features.views import PATTERNS, VIEWS, FeatureView
 from features.window_set import IS_EVENT
 from streaming.event_stage import BEGINNING, event_columns
+from streaming.isolation import Blobs, isolated, reason_of
 from streaming.jobs import Job
 from streaming.outcome import FEED, Outcome, taken
 from streaming.packing import concat, from_blob
@@ -33,6 +34,7 @@ class EntityStage(StatefulProcessor):
 
     def __init__(self, job: Job, dimensions: Dimensions) -> None:
         self.views = job.views_of_feeds
+        self.keys = {feed.name: pl.col(feed.key) for feed in job.feeds}
         self.watched = [feed for feed in job.feeds if feed.watched]
         self.dimensions = dimensions
 
@@ -62,19 +64,21 @@ class EntityStage(StatefulProcessor):
         outcome = Outcome(int(key[0]))
         fed = taken(rows, outcome, passes=lambda kind: not kind.startswith(FEED))
         blobs = {kind.removeprefix(FEED): parts for kind, parts in fed.items()}
-        self.step(blobs, watermark_of_task(), outcome, is_exact=is_replay_of_task())
+        self.take(blobs, outcome, watermark=watermark_of_task(), is_exact=is_replay_of_task())
         yield outcome.packed()
 
     def close(self) -> None:
         """Nothing is held outside the state."""
 
+    def take(
+        self, blobs: Blobs, outcome: Outcome, *, watermark: int | None, is_exact: bool
+    ) -> None:
+        """A step; the rows of an entity that breaks it are refused."""
+        step = partial(self.step, watermark=watermark, is_exact=is_exact)
+        isolated(blobs, outcome, step, self.keys, _set_aside)
+
     def step(
-        self,
-        blobs: Mapping[str, list[bytes]],
-        watermark: int | None,
-        outcome: Outcome,
-        *,
-        is_exact: bool,
+        self, blobs: Blobs, outcome: Outcome, *, watermark: int | None, is_exact: bool
     ) -> None:
         """Take the rows of each feed, packed; sessions and rules first, others show them too."""
         now = BEGINNING if watermark is None else watermark
@@ -139,3 +143,8 @@ def _nothing_fed(feed: Feed) -> pl.DataFrame:
     else:
         schema = event_columns(feed.of)
     return feed.rows(pl.DataFrame(schema=schema), no_dimensions())
+
+
+def _set_aside(rows: Mapping[str, pl.DataFrame], error: Exception, outcome: Outcome) -> None:
+    for name, part in rows.items():
+        outcome.refuse("stage", name, part[FEEDS[name].key].unique(), reason_of(error))

@@ -24,7 +24,7 @@ from streaming.boards import Boards
 from streaming.event_stage import PLACE
 from streaming.jobs import Job
 from streaming.packing import gather
-from streaming.ports import DEAD, Clock, Epoch, EpochStore, Output, Sink, Sinks
+from streaming.ports import DEAD, Clock, Epoch, EpochStore, Output, Sink, Sinks, no_refusals
 from streaming.report import EpochReport, Listener, Totals, capped_keys, late_for, log_epoch
 from streaming.source import EndOffsets
 from streaming.task import tell_tasks
@@ -130,17 +130,18 @@ class EpochRunner:
         is_full = rows_in > self.max_offsets // 2
         ends = self.end_offsets(self.job.topics) if is_full else None
         after = advance(_with_watermark(before, watermark), read, ends)
-        epoch = Epoch(
+        asked = Epoch(
             job=self.job.name,
             checkpoint_id=checkpoint_id,
             number=number,
             generation=self.generation,
             committed_at_us=_now_us(),
         )
-        made = self._output(frames, rows_in)
-        epoch, output, after = self.store.commit(epoch, made, after)
+        output = self._output(frames, rows_in)
+        epoch, output, after = self.store.commit(asked, output, after)
         stages = {"process": processed - started, self.store.name: time.perf_counter() - processed}
-        stages |= self._follow(epoch, output)
+        seconds, refused = self._follow(epoch, output)
+        stages |= seconds
         self.clock = after
         lag = {} if ends is None else _unread(after, ends)
         stats, limits = frames.get("stats"), frames.get("limits")
@@ -149,11 +150,12 @@ class EpochRunner:
             epoch=epoch,
             output=output,
             clock=after,
-            is_repeat=output is not made,
+            is_repeat=epoch is not asked,
             seconds=time.perf_counter() - started,
             stages=stages,
             late_for=late_for(limits),
             capped=capped_keys(limits),
+            refused=pl.concat([output.refused, refused]),
             lag=lag,
             live_keys=None if stats is None else int(stats["live_keys"].sum()),
             state_bytes=self.state_bytes(),
@@ -161,17 +163,24 @@ class EpochRunner:
         for listener in self.listeners:
             listener(report)
 
-    def _follow(self, epoch: Epoch, output: Output) -> dict[str, float]:
-        """The other stores write side by side: each can repeat an epoch without the others."""
+    def _follow(self, epoch: Epoch, output: Output) -> tuple[dict[str, float], pl.DataFrame]:
+        """The other stores write side by side: each can repeat an epoch without the others.
 
-        def seconds(sink: Sink) -> float:
+        Returns the seconds by store, and what they refused.
+        """
+
+        def written(sink: Sink) -> tuple[float, pl.DataFrame]:
             begun = time.perf_counter()
-            sink.write(epoch, output)
-            return time.perf_counter() - begun
+            refused = sink.write(epoch, output)
+            return time.perf_counter() - begun, refused
 
         with ThreadPoolExecutor(max_workers=max(1, len(self.sinks))) as pool:
-            names = [sink.name for sink in self.sinks]
-            return dict(zip(names, pool.map(seconds, self.sinks), strict=True))
+            done = list(pool.map(written, self.sinks))
+        refused = pl.concat([no_refusals(), *(refused for _, refused in done)])
+        if refused.height:
+            self.store.set_aside(epoch, refused)
+        names = [sink.name for sink in self.sinks]
+        return dict(zip(names, (seconds for seconds, _ in done), strict=True)), refused
 
     def _clock_before(self, checkpoint_id: str, number: int) -> Clock:
         if self.clock is None:
@@ -215,6 +224,7 @@ class EpochRunner:
             rows_in=rows_in,
             duplicates=0 if stats is None else int(stats["duplicates"].sum()),
             gone=gone,
+            refused=frames.get("refused", no_refusals()),
             sent={
                 topic: _dated(frames[f"sent:{topic}"])
                 for topic in SENT

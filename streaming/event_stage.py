@@ -7,8 +7,8 @@ reads and writes only the slots that its events fall into.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
 from typing import Any
 
 import pandas as pd
@@ -20,6 +20,8 @@ from features.decoding import event_schema
 from features.dedup import SEEN, Sifted, sift
 from features.dimensions import Dimensions
 from features.feeds import Feed
+from streaming.decode_stage import key_of_event
+from streaming.isolation import Blobs, isolated, reason_of
 from streaming.jobs import Job
 from streaming.outcome import FEED, WAKE, Outcome, taken
 from streaming.packing import bucket_labels, concat, from_blob, sorted_by
@@ -35,6 +37,7 @@ SLOT_US = 30 * 1_000_000
 BEGINNING = -(1 << 62)
 PLACE = ("kafka_partition", "kafka_offset")
 PASSED = ("read", "dead")
+LATE = "The watermark has passed the event time and its {}."
 # The ids seen, by slot of event time.
 Slots = dict[int, Book]
 
@@ -45,6 +48,7 @@ class EventStage(StatefulProcessor):
     def __init__(self, job: Job, dimensions: Dimensions, buckets: int) -> None:
         """`buckets`: how many the feeds are cut into."""
         self.topics = job.topics
+        self.keys = {topic: key_of_event(key) for topic, key in job.key_of.items()}
         self.views = job.views_of_events
         self.feeds = job.feeds
         self.dimensions = dimensions
@@ -71,7 +75,7 @@ class EventStage(StatefulProcessor):
         del timerValues
         outcome = Outcome(int(key[0]))
         blobs = taken(rows, outcome, passes=lambda kind: kind in PASSED)
-        self.step(blobs, watermark_of_task(), outcome)
+        self.take(blobs, outcome, watermark=watermark_of_task())
         if self.feeds:
             outcome.put(WAKE, b"")
         yield outcome.packed()
@@ -79,7 +83,12 @@ class EventStage(StatefulProcessor):
     def close(self) -> None:
         """Nothing is held outside the state."""
 
-    def step(self, blobs: dict[str, list[bytes]], watermark: int | None, outcome: Outcome) -> None:
+    def take(self, blobs: Blobs, outcome: Outcome, *, watermark: int | None) -> None:
+        """A step; the events of a key that breaks it become dead letters."""
+        step = partial(self.step, watermark=watermark)
+        isolated(blobs, outcome, step, self.keys, _set_aside)
+
+    def step(self, blobs: Blobs, outcome: Outcome, *, watermark: int | None) -> None:
         """Take the events of each topic, packed; the watermark is that of the epoch."""
         now = BEGINNING if watermark is None else watermark
         with self._state.opened():
@@ -90,9 +99,7 @@ class EventStage(StatefulProcessor):
             if rows is not None and rows.height:
                 self._feed(feed, rows, outcome)
 
-    def _accept(
-        self, blobs: dict[str, list[bytes]], now: int, outcome: Outcome
-    ) -> dict[str, pl.DataFrame]:
+    def _accept(self, blobs: Blobs, now: int, outcome: Outcome) -> dict[str, pl.DataFrame]:
         """Sift what came; returns what is new of each topic."""
         fresh: dict[str, pl.DataFrame] = {}
         for topic, parts in blobs.items():
@@ -103,7 +110,7 @@ class EventStage(StatefulProcessor):
             for blob in parts:
                 outcome.put(f"events:{topic}", blob)
             self._drop(topic, events, sifted.fresh, outcome)
-            outcome.reject(topic, sifted.late, "dedup horizon")
+            outcome.reject(topic, sifted.late, "late", LATE.format("dedup horizon"))
         self._forget(now)
         return fresh
 
@@ -125,7 +132,7 @@ class EventStage(StatefulProcessor):
             if any(feed.of == view.topic for feed in self.feeds):
                 outcome.limit(view.name, late=late.height)
             elif late.height:  # nobody else takes them
-                outcome.reject(view.topic, late, "session")
+                outcome.reject(view.topic, late, "late", LATE.format("session"))
                 self._drop(view.topic, late, late.clear(), outcome)
         return changed
 
@@ -179,3 +186,8 @@ class EventStage(StatefulProcessor):
 def event_columns(topic: str) -> dict[str, Any]:
     """The schema of a topic's events here: event time is in microseconds."""
     return {**event_schema(CONTRACTS[topic]), "event_at": pl.Int64}
+
+
+def _set_aside(events: Mapping[str, pl.DataFrame], error: Exception, outcome: Outcome) -> None:
+    for topic, part in events.items():
+        outcome.reject(topic, part, "step_failed", reason_of(error))

@@ -8,6 +8,7 @@
 | `feed:<feed>` | rows for the views of another key, on their way to the second stage |
 | `rows:<view>`, `gone:<view>` | changed rows, and entities whose row is no more |
 | `sent:<topic>` | messages and alerts of the rules over events |
+| `refused` | rows of a feed whose key breaks the second stage |
 | `limits` | how many events came too late for a view, of which keys it had too much to remember |
 | `stats` | counts, and until when nothing is due |
 | `wake` | nothing: time has passed |
@@ -23,8 +24,9 @@ import pandas as pd
 import polars as pl
 
 from features.contracts import CONTRACTS
+from features.encoding import to_json
 from streaming.packing import to_blob
-from streaming.ports import DEAD
+from streaming.ports import DEAD, refusals
 
 __all__ = ["FEED", "OUTPUT", "WAKE", "Outcome", "Packed", "taken"]
 
@@ -59,10 +61,20 @@ class Outcome:
         if frame.height:
             self.put(kind, to_blob(frame))
 
-    def reject(self, topic: str, events: pl.DataFrame, what: str) -> None:
-        """Events came after the watermark had passed `what`."""
+    def reject(self, topic: str, events: pl.DataFrame, code: str, reason: str) -> None:
+        """Events that met their contract, and yet cannot be taken."""
         if events.height:
-            self.put_frame("dead", _late(topic, events, what))
+            self.put_frame("dead", _dead(topic, events, code, reason))
+
+    def refuse(self, store: str, target: str, keys: pl.Series, reason: str) -> None:
+        """Rows with these keys were not taken."""
+        self.put_frame("refused", refusals(store, target, keys, reason))
+
+    def add(self, other: Outcome) -> None:
+        """What came later in the same bucket."""
+        self.rows += other.rows
+        self.duplicates += other.duplicates
+        self.next_due, self.live = other.next_due, other.live
 
     def limit(self, view: str, *, late: int, capped: Sequence[str] = ()) -> None:
         """So many events came too late for this view, but not for others; `capped`: the key of each
@@ -101,14 +113,21 @@ def taken(
     return blobs
 
 
-def _late(topic: str, events: pl.DataFrame, what: str) -> pl.DataFrame:
-    return events.select(
-        topic=pl.lit(topic),
-        partition="kafka_partition",
-        offset="kafka_offset",
-        key=pl.lit(None, pl.Binary),
-        payload="raw",
-        reason_code=pl.lit("late"),
-        reason=pl.lit(f"The watermark has passed the event time and its {what}."),
-        contract_version=pl.lit(CONTRACTS[topic].version, pl.Int32),
-    ).select(pl.col(name).cast(dtype) for name, dtype in DEAD.items())
+def _dead(topic: str, events: pl.DataFrame, code: str, reason: str) -> pl.DataFrame:
+    contract = CONTRACTS[topic]
+    # Few events carry their bytes along: what is worth the same is made of the others.
+    made = pl.Series("made", to_json(contract, events), pl.Binary)
+    return (
+        events.with_columns(made)
+        .select(
+            topic=pl.lit(topic),
+            partition="kafka_partition",
+            offset="kafka_offset",
+            key=pl.lit(None, pl.Binary),
+            payload=pl.coalesce("raw", "made"),
+            reason_code=pl.lit(code),
+            reason=pl.lit(reason),
+            contract_version=pl.lit(contract.version, pl.Int32),
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in DEAD.items())
+    )

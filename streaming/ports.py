@@ -12,7 +12,17 @@ from typing import Protocol
 
 import polars as pl
 
-__all__ = ["Clock", "Epoch", "EpochStore", "Output", "Sink"]
+__all__ = [
+    "DEAD",
+    "REFUSED",
+    "Clock",
+    "Epoch",
+    "EpochStore",
+    "Output",
+    "Sink",
+    "no_refusals",
+    "refusals",
+]
 
 DEAD = {
     "topic": pl.String,
@@ -24,6 +34,22 @@ DEAD = {
     "reason": pl.String,
     "contract_version": pl.Int32,
 }
+
+
+# Rows that a store, or the stage that makes them, does not take, though it takes all others.
+REFUSED = {"store": pl.String, "target": pl.String, "key": pl.String, "reason": pl.String}
+
+
+def refusals(store: str, target: str, keys: pl.Series, reason: str) -> pl.DataFrame:
+    """Rows of `REFUSED`: one for each key of a view, feed or topic."""
+    return pl.select(
+        store=pl.lit(store), target=pl.lit(target), key=keys.cast(pl.String), reason=pl.lit(reason)
+    )
+
+
+def no_refusals() -> pl.DataFrame:
+    """All were taken."""
+    return pl.DataFrame(schema=REFUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +86,7 @@ class Output:
     `sent`: topic -> messages of the rules over events (`features.watching`), each once.
     `events`: topic -> newly accepted events (`features.decoding.event_schema`, lineage).
     `dead`: rejected events, schema `DEAD`.
+    `refused`: rows that were set aside, schema `REFUSED`.
     """
 
     rows: Mapping[str, pl.DataFrame]
@@ -69,6 +96,7 @@ class Output:
     duplicates: int
     gone: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     sent: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    refused: pl.DataFrame = field(default_factory=no_refusals)
 
 
 class EpochStore(Protocol):
@@ -92,8 +120,12 @@ class EpochStore(Protocol):
         """Write rows, dead letters and the epoch's row in one transaction.
 
         Where the epoch is there already nothing is written, and what *it* wrote is returned, so
-        that the other sinks repeat exactly that.
+        that the other sinks repeat exactly that. A row that cannot be stored is left out and
+        `refused`.
         """
+
+    def set_aside(self, epoch: Epoch, refused: pl.DataFrame) -> None:
+        """Keep what the sinks refused (`REFUSED`), once."""
 
 
 class Sink(Protocol):
@@ -101,7 +133,8 @@ class Sink(Protocol):
 
     name: str
 
-    def write(self, epoch: Epoch, output: Output) -> None: ...
+    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
+        """Returns the rows that it will never take (`REFUSED`); raises what may pass."""
 
     def close(self) -> None: ...
 

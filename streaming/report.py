@@ -25,7 +25,8 @@ class EpochReport:
     """`is_repeat`: PostgreSQL had the epoch already; `output` is what it holds.
     `clock`: as the epoch left it. `seconds` in all, and `stages` by what took them.
     `late_for`: view -> events that came too late for it. `capped`: view -> key -> how often it had
-    too much to remember. `lag`: `topic/partition` -> records that no epoch has read.
+    too much to remember. `refused`: rows that a store did not take (`REFUSED`).
+    `lag`: `topic/partition` -> records that no epoch has read.
     `live_keys` and `state_bytes`: the size of the keyed state; None where it is not known.
     """
 
@@ -37,6 +38,7 @@ class EpochReport:
     stages: Mapping[str, float]
     late_for: Mapping[str, int]
     capped: Mapping[str, Mapping[str, int]]
+    refused: pl.DataFrame
     lag: Mapping[str, int]
     live_keys: int | None
     state_bytes: int | None
@@ -94,6 +96,7 @@ def log_epoch(report: EpochReport) -> None:
         seconds=round(report.seconds, 3),
         stages={name: round(seconds, 3) for name, seconds in report.stages.items()},
         watermark=None if watermark is None else to_iso(watermark),
+        refused=dict(report.refused["store"].value_counts().rows()),
         lag=sum(report.lag.values()),
         state={"keys": report.live_keys, "bytes": report.state_bytes},
     )

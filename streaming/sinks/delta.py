@@ -16,7 +16,7 @@ from features.columns import polars_schema, polars_type
 from features.contract import Contract
 from features.contracts import CONTRACTS
 from features.views import VIEWS, FeatureView
-from streaming.ports import Epoch, Output
+from streaming.ports import Epoch, Output, no_refusals
 from streaming.sinks.lake_tables import LakeTable, archive_of, log_of, nullable_schema
 
 __all__ = ["DeltaSink"]
@@ -55,12 +55,13 @@ class DeltaSink:
         for table in [*(self._archives[t] for t in topics), *(self._logs[v] for v in views)]:
             self._table(table)
 
-    def write(self, epoch: Epoch, output: Output) -> None:
+    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
         """Append the epoch to every table that does not hold it yet."""
         for topic, events in output.events.items():
             self._append(self._archives[topic], epoch, _archived(epoch, events))
         for view in self._logs.keys() & {*output.rows, *output.gone}:
             self._append(self._logs[view], epoch, self._changes(view, epoch, output))
+        return no_refusals()
 
     def replace(self, view: str, epochs: Iterable[tuple[Epoch, Output]], where: str) -> int:
         """Put what `epochs` change of a view into its log in place of the rows `where` selects.

@@ -12,7 +12,7 @@ import polars as pl
 
 from features.columns import Column, ColumnType, polars_schema
 from features.views import VIEWS, FeatureView
-from streaming.ports import DEAD, Clock, Epoch, Output
+from streaming.ports import DEAD, REFUSED, Clock, Epoch, Output, no_refusals
 
 __all__ = ["ClockStore", "MemoryEpochStore", "MemorySink"]
 
@@ -91,6 +91,7 @@ class MemoryEpochStore:
         self._epochs: dict[tuple[str, str], dict[int, _Committed]] = {}
         self._watermarks: dict[tuple[str, str, int], int] = {}
         self._dead: dict[tuple[Any, ...], Row] = {}
+        self._refused: dict[tuple[Any, ...], Row] = {}
 
     def hold(self, job: str) -> None:
         """Nobody else has this memory."""
@@ -113,10 +114,21 @@ class MemoryEpochStore:
         self._rows.upsert(epoch, output.rows)
         for letter in output.dead.iter_rows(named=True):
             self._dead[letter["topic"], letter["partition"], letter["offset"]] = letter
+        self.set_aside(epoch, output.refused)
         epochs[epoch.number] = _Committed(
             epoch, clock, output.rows_in, output.duplicates, tuple(output.rows)
         )
         return epoch, output, clock
+
+    def set_aside(self, epoch: Epoch, refused: pl.DataFrame) -> None:
+        """Keep what the sinks refused, once."""
+        for row in refused.iter_rows(named=True):
+            where = (epoch.checkpoint_id, epoch.number, row["store"], row["target"], row["key"])
+            self._refused[where] = row
+
+    def refused(self) -> pl.DataFrame:
+        """Every refused row once, schema `REFUSED`."""
+        return pl.DataFrame(list(self._refused.values()), schema=REFUSED)
 
     def rows(self, view: str) -> pl.DataFrame:
         """The table `online.<view>`."""
@@ -163,6 +175,9 @@ class ClockStore:
         """Nothing is kept."""
         return pl.DataFrame(schema=polars_schema((*VIEWS[view].columns, EVENT_AT)))
 
+    def set_aside(self, epoch: Epoch, refused: pl.DataFrame) -> None:
+        """Nothing is kept."""
+
     def commit(self, epoch: Epoch, output: Output, clock: Clock) -> tuple[Epoch, Output, Clock]:
         """Remember the clock; every epoch counts as new."""
         self._clocks[epoch.job, epoch.checkpoint_id] = epoch.number, clock
@@ -186,16 +201,17 @@ class MemorySink:
     def __post_init__(self) -> None:
         self._rows = _Rows(self.views)
 
-    def write(self, epoch: Epoch, output: Output) -> None:
+    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
         """Take the epoch unless it, or a later one of its checkpoint, is here."""
         if epoch.number <= self._newest.get(epoch.checkpoint_id, -1):
-            return
+            return no_refusals()
         self._newest[epoch.checkpoint_id] = epoch.number
         self._rows.delete(epoch, output.gone)
         self._rows.upsert(epoch, output.rows)
         for topic, frame in output.events.items():
             self.events.setdefault(topic, []).extend(frame.iter_rows(named=True))
         self.dead.extend(output.dead.iter_rows(named=True))
+        return no_refusals()
 
     def rows(self, view: str) -> pl.DataFrame:
         """The newest row of each entity, with its stamps."""

@@ -8,9 +8,10 @@ even during COMMIT, is cured by doing the whole transaction again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import polars as pl
@@ -20,18 +21,17 @@ from psycopg.types.json import Jsonb
 
 from features.columns import polars_schema
 from features.views import VIEWS, FeatureView
-from features.watching import ALERTS
 from streaming.ports import Clock, Epoch, Output
 from streaming.sinks import lease
+from streaming.sinks import postgres_rows as rows
 from streaming.sinks import postgres_sql as statements
 
 __all__ = ["PostgresEpochStore"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Result = TypeVar("Result")
+Put = Callable[[Connection, rows.Part], pl.DataFrame]
 WAITS_S = (0.1, 0.3, 1.0, 3.0, 5.0)
-START = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 log = structlog.get_logger()
 
 
@@ -76,13 +76,13 @@ class PostgresEpochStore:
         identity = [job, checkpoint_id, number]
 
         def pin(connection: Connection) -> int:
-            values = [*identity, _datetime(watermark_us)]
+            values = [*identity, rows.to_datetime(watermark_us)]
             if connection.execute(statements.PIN_WATERMARK, values).rowcount == 1:
                 return watermark_us
             found = connection.execute(statements.PINNED_WATERMARK, identity).fetchone()
             if found is None:
                 raise psycopg.OperationalError(f"The watermark of epoch {number} was deleted.")
-            return _micros(found[0])
+            return rows.to_micros(found[0])
 
         return self._transact(pin)
 
@@ -97,19 +97,17 @@ class PostgresEpochStore:
 
     def commit(self, epoch: Epoch, output: Output, clock: Clock) -> tuple[Epoch, Output, Clock]:
         """Write the epoch, or return what it wrote when it happened."""
+        write = partial(self._write, epoch, output, clock)
+        try:
+            return self._transact(partial(write, rows.put_all))
+        except rows.REFUSING as error:
+            # Its text holds data of the row.
+            log.warning("rows_refused", epoch=epoch.number, error=type(error).__name__)
+            return self._transact(partial(write, rows.put_in_halves))
 
-        def write(connection: Connection) -> tuple[Epoch, Output, Clock]:
-            if not _claim(connection, epoch, output, clock):
-                return self._read_back(connection, epoch, output)
-            for name, entities in output.gone.items():
-                _delete(connection, self._views[name], epoch, entities)
-            for name, rows in output.rows.items():
-                _upsert(connection, self._views[name], epoch, rows)
-            _put_dead_letters(connection, epoch, output.dead)
-            _put_alerts(connection, output.sent.get("alerts"))
-            return epoch, output, clock
-
-        return self._transact(write)
+    def set_aside(self, epoch: Epoch, refused: pl.DataFrame) -> None:
+        """Keep what the sinks refused, once."""
+        self._transact(lambda connection: rows.put_refused(connection, epoch, refused))
 
     def close(self) -> None:
         """Close the connection; the next call would open another."""
@@ -121,6 +119,8 @@ class PostgresEpochStore:
         for wait in WAITS_S:
             try:
                 return self._attempt(work)
+            except rows.REFUSING:
+                raise
             except psycopg.OperationalError as error:
                 # No parameters in the log: they hold personal data.
                 log.warning("postgres_failed", error=type(error).__name__, again_in_s=wait)
@@ -150,23 +150,35 @@ class PostgresEpochStore:
         for view in self._views.values():
             connection.execute(statements.create_incoming(view))
 
+    def _write(
+        self, epoch: Epoch, output: Output, clock: Clock, put: Put, connection: Connection
+    ) -> tuple[Epoch, Output, Clock]:
+        if not _claim(connection, epoch, output, clock):
+            return self._read_back(connection, epoch, output)
+        for name, entities in output.gone.items():
+            rows.delete(connection, self._views[name], epoch, entities)
+        parts = rows.parts_of(connection, self._views, epoch, output)
+        refused = pl.concat([output.refused, *(put(connection, part) for part in parts)])
+        rows.put_refused(connection, epoch, refused)
+        return epoch, rows.without(output, self._views, refused), clock
+
     def _read_back(
         self, connection: Connection, epoch: Epoch, output: Output
     ) -> tuple[Epoch, Output, Clock]:
         identity = [epoch.job, epoch.checkpoint_id, epoch.number]
-        found = connection.execute(statements.FIND_EPOCH, identity).fetchone()
-        if found is None:
+        row = connection.execute(statements.FIND_EPOCH, identity).fetchone()
+        if row is None:
             raise psycopg.OperationalError(f"The row of epoch {epoch.number} was deleted just now.")
-        generation, committed_at, watermark, stored, rows_in, duplicates = found
-        first = replace(epoch, generation=generation, committed_at_us=_micros(committed_at))
-        rows = {name: _rows_of(connection, self._views[name], first) for name in stored["views"]}
-        repeated = replace(output, rows=rows, rows_in=rows_in, duplicates=duplicates)
+        generation, committed_at, watermark, stored, rows_in, duplicates = row
+        first = replace(epoch, generation=generation, committed_at_us=rows.to_micros(committed_at))
+        found = {name: _rows_of(connection, self._views[name], first) for name in stored["views"]}
+        repeated = replace(output, rows=found, rows_in=rows_in, duplicates=duplicates)
         return first, repeated, _clock(watermark, stored)
 
 
 def _claim(connection: Connection, epoch: Epoch, output: Output, clock: Clock) -> bool:
     """Whether this transaction is the one to write the epoch."""
-    watermark = None if clock.watermark_us is None else _datetime(clock.watermark_us)
+    watermark = None if clock.watermark_us is None else rows.to_datetime(clock.watermark_us)
     positions = {
         "event_times": dict(clock.event_times),
         "offsets": dict(clock.offsets),
@@ -175,50 +187,11 @@ def _claim(connection: Connection, epoch: Epoch, output: Output, clock: Clock) -
     }
     values = [
         *(epoch.job, epoch.checkpoint_id, epoch.number, epoch.generation),
-        *(_datetime(epoch.committed_at_us), watermark, Jsonb(positions)),
+        *(rows.to_datetime(epoch.committed_at_us), watermark, Jsonb(positions)),
         *(output.rows_in, _height(output.rows), _height(output.events)),
         *(output.duplicates, output.dead.height),
     ]
     return connection.execute(statements.CLAIM_EPOCH, values).rowcount == 1
-
-
-def _upsert(connection: Connection, view: FeatureView, epoch: Epoch, rows: pl.DataFrame) -> None:
-    if rows.is_empty():
-        return
-    with connection.cursor() as cursor:
-        with cursor.copy(statements.copy_rows(view)) as copy:
-            copy.write(statements.csv_of(view, rows))
-        stamps = [_datetime(epoch.committed_at_us), view.version, epoch.generation, epoch.number]
-        cursor.execute(statements.upsert(view), stamps)
-
-
-def _delete(
-    connection: Connection, view: FeatureView, epoch: Epoch, entities: pl.DataFrame
-) -> None:
-    version = (epoch.generation, epoch.number)
-    keys = entities.select(view.key).iter_rows()
-    with connection.cursor() as cursor:
-        cursor.executemany(statements.delete(view), ((*version, *key) for key in keys))
-
-
-def _put_dead_letters(connection: Connection, epoch: Epoch, dead: pl.DataFrame) -> None:
-    if dead.is_empty():
-        return
-    at = _datetime(epoch.committed_at_us)
-    columns = ("topic", "partition", "offset", "payload", "reason_code", "reason")
-    letters = dead.select(*columns, "contract_version").iter_rows()
-    with connection.cursor() as cursor:
-        cursor.executemany(statements.PUT_DEAD_LETTER, _dated(letters, at))
-
-
-def _put_alerts(connection: Connection, alerts: pl.DataFrame | None) -> None:
-    if alerts is not None:
-        with connection.cursor() as cursor:
-            cursor.executemany(statements.PUT_ALERT, alerts.select(*ALERTS).iter_rows())
-
-
-def _dated(letters: Iterator[tuple[Any, ...]], at: datetime) -> Iterator[tuple[Any, ...]]:
-    return ((*letter, at, at) for letter in letters)
 
 
 def _rows_of(connection: Connection, view: FeatureView, epoch: Epoch) -> pl.DataFrame:
@@ -233,7 +206,7 @@ def _frame(view: FeatureView, cursor: psycopg.Cursor[tuple[Any, ...]]) -> pl.Dat
 
 def _clock(watermark: datetime | None, stored: Mapping[str, Any]) -> Clock:
     return Clock(
-        watermark_us=None if watermark is None else _micros(watermark),
+        watermark_us=None if watermark is None else rows.to_micros(watermark),
         event_times=stored["event_times"],
         offsets=stored["offsets"],
     )
@@ -241,11 +214,3 @@ def _clock(watermark: datetime | None, stored: Mapping[str, Any]) -> Clock:
 
 def _height(frames: Mapping[str, pl.DataFrame]) -> int:
     return sum(frame.height for frame in frames.values())
-
-
-def _datetime(micros: int) -> datetime:
-    return START + micros * MICROSECOND
-
-
-def _micros(at: datetime) -> int:
-    return (at - START) // MICROSECOND

@@ -21,6 +21,7 @@ __all__ = [
     "PIN_WATERMARK",
     "PUT_ALERT",
     "PUT_DEAD_LETTER",
+    "PUT_REFUSED",
     "copy_rows",
     "create_incoming",
     "csv_of",
@@ -63,6 +64,11 @@ ON CONFLICT (topic, partition, "offset") DO UPDATE SET
 
 PUT_ALERT = """
 INSERT INTO ops.alerts (user_id, event_id, alert_type, severity, reason, value, threshold, event_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+
+PUT_REFUSED = """
+INSERT INTO ops.refused_rows
+    (job, checkpoint_id, epoch, refused_at, store, target, key, reason)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 
 EVENT_AT = Column("event_at", ColumnType.TIMESTAMP, "Newest event time in the row.")

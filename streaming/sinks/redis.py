@@ -22,12 +22,14 @@ import polars as pl
 from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from features.columns import Column, ColumnType
 from features.views import VIEWS, FeatureView
-from streaming.ports import Epoch, Output
+from streaming.ports import Epoch, Output, no_refusals, refusals
+from streaming.sinks.halves import in_halves
 from streaming.sinks.redis_text import key_of, text_of
 
 __all__ = ["VERSION_FIELD", "RedisSink"]
@@ -130,8 +132,12 @@ class RedisSink:
         self._script = self._client.register_script(SCRIPT)
         self._delete = self._client.register_script(DELETE)
 
-    def write(self, epoch: Epoch, output: Output) -> None:
-        """Write every changed row of every view that has a Redis key, and drop what is gone."""
+    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
+        """Write every changed row of every view that has a Redis key, and drop what is gone.
+
+        Refused is a row whose key holds something that is not ours.
+        """
+        refused = [no_refusals()]
         for name, entities in output.gone.items():
             if template := self._views[name].redis_key:
                 keys = entities.select(key_of(template)).to_series().to_list()
@@ -143,17 +149,21 @@ class RedisSink:
             if not view.redis_key:
                 continue
             # Events renew the time to live; the passing of time does not, and revives nothing.
-            self._put(view, epoch, rows.filter("by_event"), ttl_ms=view.ttl_seconds * 1000)
-            self._put(view, epoch, rows.filter(~pl.col("by_event")), ttl_ms=0)
+            parts = rows.filter("by_event"), rows.filter(~pl.col("by_event"))
+            for part, ttl_ms in zip(parts, (view.ttl_seconds * 1000, 0), strict=True):
+                refused += self._put(view, epoch, part, ttl_ms=ttl_ms)
+        return pl.concat(refused)
 
     def close(self) -> None:
         """Close the connections."""
         self._calls.shutdown()
         self._client.close()
 
-    def _put(self, view: FeatureView, epoch: Epoch, rows: pl.DataFrame, *, ttl_ms: int) -> None:
+    def _put(
+        self, view: FeatureView, epoch: Epoch, rows: pl.DataFrame, *, ttl_ms: int
+    ) -> list[pl.DataFrame]:
         if rows.is_empty():
-            return
+            return []
         columns = (*view.columns, *STAMPS)
         names = self._encode([column.name for column in columns])
         head: list[int | bytes] = [epoch.generation, epoch.number, ttl_ms, names]
@@ -166,10 +176,23 @@ class RedisSink:
         templates = (view.redis_key, *view.redis_lists.values())
         keys = [stamped.select(key_of(one)).to_series().to_list() for one in templates]
 
-        def call(at: int) -> None:
-            chunk = slice(at, at + ROWS_PER_CALL)
+        def call(part: range) -> None:
+            chunk = slice(part.start, part.stop)
             args = [*head, *map(self._encode, texts[chunk])]
             self._script(keys=[key for of in keys for key in of[chunk]], args=args)
 
         # While the server works on one call, the next is made ready.
-        list(self._calls.map(call, range(0, len(texts), ROWS_PER_CALL)))
+        chunks = (
+            range(len(texts))[at : at + ROWS_PER_CALL] for at in range(0, len(texts), ROWS_PER_CALL)
+        )
+        refused = self._calls.map(lambda part: in_halves(part, call, _is_refusal), chunks)
+        names_of = rows.select(pl.concat_str(view.key, separator="|")).to_series()
+        return [
+            refusals(self.name, view.name, names_of[part.start : part.stop], str(error))
+            for found in refused
+            for part, error in found
+        ]
+
+
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from features.topics import DEAD_LETTERS
 from features.views import VIEWS, FeatureView, Messages
-from streaming.ports import Epoch, Output
+from streaming.ports import Epoch, Output, no_refusals, refusals
 
 __all__ = ["DeadLetterTopicSink", "FeatureTopicSink", "NotDelivered"]
 
@@ -47,10 +47,11 @@ class DeadLetterTopicSink:
         self._producer = Producer({"bootstrap.servers": brokers, **SETTINGS})
         self._topic = topic
 
-    def write(self, epoch: Epoch, output: Output) -> None:
+    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
         """Send the rejected events of the epoch; raises `NotDelivered`."""
         letters = output.dead.iter_rows(named=True)
-        _deliver(self._producer, self._topic, epoch, [_letter(letter) for letter in letters])
+        messages = [_letter(letter) for letter in letters]
+        return _deliver(self._producer, self._topic, epoch, messages)
 
     def close(self) -> None:
         """Wait for what is under way."""
@@ -68,15 +69,17 @@ class FeatureTopicSink:
         self._producer = Producer({"bootstrap.servers": brokers, **SETTINGS})
         self._views = views
 
-    def write(self, epoch: Epoch, output: Output) -> None:
+    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
         """Send what has changed and what rules have found; raises `NotDelivered`."""
+        refused = [no_refusals()]
         for topic, found in output.sent.items():
-            _deliver(self._producer, topic, epoch, _found(found))
+            refused.append(_deliver(self._producer, topic, epoch, _found(found)))
         for name, rows in output.rows.items():
             view = self._views[name]
             if view.messages is not None:
                 sent = _messages(view, view.messages, epoch, rows)
-                _deliver(self._producer, view.messages.topic, epoch, sent)
+                refused.append(_deliver(self._producer, view.messages.topic, epoch, sent))
+        return pl.concat(refused)
 
     def close(self) -> None:
         """Wait for what is under way."""
@@ -85,18 +88,26 @@ class FeatureTopicSink:
 
 def _deliver(
     producer: Producer, topic: str, epoch: Epoch, messages: Sequence[Mapping[str, Any]]
-) -> None:
+) -> pl.DataFrame:
+    """Returns what no broker will ever take; raises `NotDelivered` for all else."""
     failures: list[str] = []
+    too_large: list[str] = []
 
-    def note(error: KafkaError | None, _: Message) -> None:
-        if error is not None:
+    def failed(error: KafkaError, key: str | bytes | None) -> None:
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            too_large.append(key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key))
+        else:
             failures.append(error.str())
+
+    def note(error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            failed(error, message.key())
 
     for message in messages:
         try:
             _send(producer, topic, {**message, "on_delivery": note})
         except KafkaException as error:  # known at once: no such topic, too large
-            failures.append(str(error.args[0]))
+            failed(error.args[0], message["key"])
     left = producer.flush(TIMEOUT_S + 5)
     if failures or left:
         problem = failures[0] if failures else "no answer"
@@ -104,6 +115,9 @@ def _deliver(
             f"Epoch {epoch.number}: {len(failures) + left} of {len(messages)} messages were not "
             f"taken by topic {topic}: {problem}."
         )
+    return refusals(
+        "kafka", topic, pl.Series(too_large, dtype=pl.String), "The message is too large."
+    )
 
 
 def _send(producer: Producer, topic: str, message: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from features.columns import polars_schema
 from features.tables import online_table
 from features.views import view_named
 from infra.database import PIPELINE, pipeline_conninfo
+from streaming.sinks import postgres_sql
 from streaming.sinks.postgres import PostgresEpochStore
 
 STACK = pytest.mark.stack
@@ -44,10 +45,13 @@ def test_an_epoch_is_counted(postgres: PostgresEpochStore, suite_table: str) -> 
 
 
 @STACK
-def test_a_failed_epoch_leaves_nothing(postgres: PostgresEpochStore, suite_table: str) -> None:
-    no_reason = letters({"reason_code": None})
-    with pytest.raises(psycopg.errors.NotNullViolation):
-        postgres.commit(epoch(0), output({"note": "half"}, dead=no_reason), CLOCK)
+def test_a_failed_epoch_leaves_nothing(
+    postgres: PostgresEpochStore, suite_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(postgres_sql, "PUT_DEAD_LETTER", "INSERT %s %s %s %s %s %s %s %s %s")
+        with pytest.raises(psycopg.errors.SyntaxError):
+            postgres.commit(epoch(0), output({"note": "half"}, dead=letters({})), CLOCK)
     assert DrivenPostgres(postgres, suite_table).dump() == []
     assert postgres.clock_after("suite", "c1", 0) is None
     postgres.commit(epoch(0), output({"note": "whole"}), CLOCK)

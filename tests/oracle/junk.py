@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["NOW_US", "WEBTOON_EVENT", "raw_values"]
+__all__ = ["FLAT_COMMERCE", "NOW_US", "WEBTOON_EVENT", "raw_values"]
 
 NOW_US = 1_790_000_000_000_000
 WEBTOON_EVENT: dict[str, Any] = {
@@ -21,6 +21,18 @@ WEBTOON_EVENT: dict[str, Any] = {
     "device": "mobile",
     "platform": "ios",
     "timestamp": "2026-09-21T14:13:20.000Z",
+}
+FLAT_COMMERCE: dict[str, Any] = {
+    "event_id": "c-1",
+    "user_id": "u",
+    "session_id": "s",
+    "event_type": "purchase",
+    "timestamp": "2026-09-21T14:13:20.000Z",
+    "order_id": "o",
+    "price": 5.5,
+    "quantity": 2,
+    "total_amount": 11.0,
+    "login_status": True,
 }
 NUMBERS = (
     *("0", "-0.0", "0.5", "1", "1.0", "1e2", "1e-400", "1e999", "-1e999", "NaN", "Infinity"),

@@ -226,7 +226,7 @@ def create_table(url: str) -> None:
 def clean(url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(f"TRUNCATE online.{VIEW.name}, ops.dead_letters")
-        for table in ("stream_epochs", "stream_watermarks"):
+        for table in ("stream_epochs", "stream_watermarks", "refused_rows"):
             connection.execute(f"DELETE FROM ops.{table} WHERE job = 'suite'")
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle.junk import NOW_US, WEBTOON_EVENT, raw_values
+from oracle.junk import FLAT_COMMERCE, NOW_US, WEBTOON_EVENT, raw_values
 
 from features.contract import Contract
 from features.contracts.commerce import COMMERCE
@@ -17,18 +17,6 @@ from features.contracts.webtoon import WEBTOON
 from features.decoding import Decoder
 from features.validation import Accepted, validate
 
-FLAT_COMMERCE: dict[str, Any] = {
-    "event_id": "c-1",
-    "user_id": "u",
-    "session_id": "s",
-    "event_type": "purchase",
-    "timestamp": "2026-09-21T14:13:20.000Z",
-    "order_id": "o",
-    "price": 5.5,
-    "quantity": 2,
-    "total_amount": 11.0,
-    "login_status": True,
-}
 WEBTOON_DECODER, COMMERCE_DECODER = Decoder(WEBTOON), Decoder(COMMERCE)
 
 
