@@ -59,20 +59,28 @@ class Values:
         with self._lock:
             self._of(name)[labels] = value
 
-    def observe(self, name: str, observed: pl.Series, *labels: str) -> None:
-        """Add numbers to a histogram, in its unit."""
+    def observe(self, name: str, observed: float, *labels: str) -> None:
+        """Add a number to a histogram, in its unit."""
+        counts = [int(observed <= bound) for bound in METRICS[name].buckets]
+        self._merge(name, [*counts, 1], observed, labels)
+
+    def observe_all(self, name: str, observed: pl.Series, *labels: str) -> None:
+        """Add many numbers at once."""
         counts = counts_up_to(METRICS[name].buckets, observed)
-        with self._lock:
-            held = self._histograms.setdefault(name, {})
-            histogram = held.setdefault(labels, _Histogram([0] * len(counts)))
-            histogram.counts = [a + b for a, b in zip(histogram.counts, counts, strict=True)]
-            histogram.total += float(observed.sum())
+        self._merge(name, counts, float(observed.sum()), labels)
 
     def collect(self) -> Iterator[Family]:
         """The families of prometheus-client, in the order of their declaration."""
         with self._lock:
             found = [self._family(metric) for metric in METRICS.values()]
         return iter([family for family in found if family.samples])
+
+    def _merge(self, name: str, counts: list[int], total: float, labels: LabelValues) -> None:
+        with self._lock:
+            held = self._histograms.setdefault(name, {})
+            histogram = held.setdefault(labels, _Histogram([0] * len(counts)))
+            histogram.counts = [a + b for a, b in zip(histogram.counts, counts, strict=True)]
+            histogram.total += total
 
     def _of(self, name: str) -> dict[LabelValues, float]:
         return self._numbers.setdefault(METRICS[name].name, {})
