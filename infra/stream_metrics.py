@@ -37,12 +37,13 @@ from streaming.metrics.listener import EpochMetrics
 from streaming.sinks.lease import LeaseTaken
 from streaming.source import end_offsets
 
-__all__ = ["StreamAddress", "measured", "registry_of", "stream_addresses"]
+__all__ = ["StreamAddress", "measured", "stream_addresses"]
 
 FOLDER = Path("services") / "stream-metrics"
 # A scrape may take ten seconds by default; a broker that is away must leave time for the rest.
 LAG_TIMEOUT_S = 2.0
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+# In the order of the labels of `userflow_build_info`.
 PACKAGES = ("userflow", "pyspark", "deltalake")
 log = structlog.get_logger()
 
@@ -65,12 +66,12 @@ def measured(
 
     Raises `PortTaken`.
     """
-    metrics = EpochMetrics(jobs, {name: _version(name) for name in PACKAGES})
+    metrics = EpochMetrics(jobs, map(_version, PACKAGES))
     if settings.metrics_port == 0:
         yield metrics
         return
     lag = Lag(jobs, lambda: metrics.clocks, end_offsets(endpoints.kafka, timeout=LAG_TIMEOUT_S))
-    with _served(settings, registry_of(metrics, lag)) as address:
+    with _served(settings, _registry(metrics, lag)) as address:
         log.info("metrics", url=_url(address))
         file = _announce(settings.home, address, [job.name for job in jobs])
         try:
@@ -81,7 +82,7 @@ def measured(
         file.unlink(missing_ok=True)
 
 
-def registry_of(metrics: EpochMetrics, lag: Lag) -> CollectorRegistry:
+def _registry(metrics: EpochMetrics, lag: Lag) -> CollectorRegistry:
     """A registry of one process: its streams, and Python's own metrics."""
     registry = CollectorRegistry()
     registry.register(metrics)

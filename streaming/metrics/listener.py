@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 import polars as pl
 
@@ -26,13 +26,13 @@ STORES = ("postgres", "redis", "delta")
 class EpochMetrics:
     """A listener to the epochs of any number of jobs, and a collector of prometheus-client.
 
-    `versions`: the labels of `userflow_build_info`. `now_us` is an argument for tests.
+    `versions`: what `userflow_build_info` is labelled with. `now_us` is an argument for tests.
     """
 
     def __init__(
         self,
         jobs: Iterable[Job],
-        versions: Mapping[str, str],
+        versions: Iterable[str],
         *,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
@@ -40,7 +40,7 @@ class EpochMetrics:
         self._values = Values()
         # How far each job has read, for whoever wants to know how far it is behind.
         self.clocks: dict[str, Clock] = {}
-        self._values.put("userflow_build_info", 1, *versions.values())
+        self._values.put("userflow_build_info", 1, *versions)
         for job in jobs:
             self._begin(job)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,11 +23,12 @@ from streaming.metrics.listener import EpochMetrics
 from streaming.metrics.values import Values, counts_up_to
 from streaming.ports import DEAD, Clock, Epoch, Output
 from streaming.report import EpochReport
+from streaming.source import end_offsets
 
 TOPIC = "webtoon_user_events"
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 NOW_US = int(NOW.timestamp()) * 1_000_000
-VERSIONS = {"version": "0.1.0", "spark": "4.2.0", "deltalake": "1.6.1"}
+VERSIONS = ("0.1.0", "4.2.0", "1.6.1")
 PLACE = {"topic": TOPIC, "partition": 0}
 
 
@@ -239,6 +241,11 @@ class TestLag:
 
     def test_before_the_first_epoch_nobody_knows(self) -> None:
         assert self.lag(lambda _: {f"{TOPIC}/0": 60}, None) == ["userflow_broker_up 1.0"]
+
+    def test_a_broker_that_is_away_is_waited_for_no_longer_than_said(self) -> None:
+        ends, started = end_offsets("127.0.0.1:1", timeout=0.3), time.monotonic()
+        assert self.lag(ends, Clock()) == ["userflow_broker_up 0.0"]
+        assert time.monotonic() - started < 3
 
     def test_a_broker_that_is_away_is_told_and_fails_nothing(self) -> None:
         def away(_: object) -> dict[str, int]:
