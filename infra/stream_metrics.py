@@ -12,7 +12,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -94,7 +94,7 @@ def _registry(metrics: EpochMetrics, lag: Lag) -> CollectorRegistry:
 
 def stream_addresses(home: Path) -> list[StreamAddress]:
     """The streaming processes of this home, the dead ones that nobody replaced too."""
-    return [_address(file) for file in sorted((home / FOLDER).glob("*.json"))]
+    return [address for _, address in _files(home)]
 
 
 @contextmanager
@@ -120,8 +120,7 @@ def _served(settings: Settings, registry: CollectorRegistry) -> Iterator[str]:
 
 def _announce(home: Path, address: str, jobs: Sequence[str]) -> Path:
     """Write the file of this process; those of dead ones that ran any of its jobs go."""
-    for file in (home / FOLDER).glob("*.json"):
-        before = _address(file)
+    for file, before in _files(home):
         if not before.is_alive and set(before.jobs) & set(jobs):
             file.unlink(missing_ok=True)
     pid = os.getpid()
@@ -134,6 +133,12 @@ def _announce(home: Path, address: str, jobs: Sequence[str]) -> Path:
     file = home / FOLDER / f"{pid}.json"
     write_private(file, json.dumps([{"targets": [address], "labels": labels}], indent=2) + "\n")
     return file
+
+
+def _files(home: Path) -> Iterator[tuple[Path, StreamAddress]]:
+    for file in sorted((home / FOLDER).glob("*.json")):
+        with suppress(FileNotFoundError):  # it ends just now
+            yield file, _address(file)
 
 
 def _address(file: Path) -> StreamAddress:
