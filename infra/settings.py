@@ -94,6 +94,17 @@ class Settings(BaseSettings):
         "tasks that can share it, and is fixed by a checkpoint's first epoch",
     )
     driver_memory: str = Field(default="2g", description="Heap of the Spark driver")
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        description="Address that `/metrics` of a stream listens on; `0.0.0.0` for a Prometheus on "
+        "another machine",
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port of `/metrics` of a stream; a free one when unset, no `/metrics` when 0",
+    )
 
     @field_validator("buckets")
     @classmethod

@@ -28,7 +28,7 @@ from streaming.outages import Probe, ServiceWatch
 from streaming.ports import EpochStore, Sink
 from streaming.query import Plan
 from streaming.report import Listener
-from streaming.running import Running
+from streaming.running import Restarted, Running
 from streaming.session import SparkOptions, create_session
 from streaming.sinks.delta import DeltaSink
 from streaming.sinks.postgres import PostgresEpochStore
@@ -97,6 +97,7 @@ def run_jobs(
     stop: threading.Event,
     available_now: bool,
     listeners: Sequence[Listener] = (),
+    restarted: Restarted = lambda _: None,
 ) -> Sequence[EpochRunner]:
     """Run jobs until `stop`, or, with `available_now`, until all that is there is processed.
 
@@ -133,9 +134,17 @@ def run_jobs(
                 buckets=settings.buckets,
                 dimensions=dimensions,
             )
-            running.append(Running(plan, runner, watch, file.restarted))
+            running.append(Running(plan, runner, watch, _both(file.restarted, restarted)))
         process(stop, running, waker(endpoints.kafka))
     return [one.runner for one in running]
+
+
+def _both(one: Restarted, other: Restarted) -> Restarted:
+    def restarted(job: str) -> None:
+        one(job)
+        other(job)
+
+    return restarted
 
 
 def _probes(endpoints: Endpoints) -> dict[str, Probe]:

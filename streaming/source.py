@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
@@ -75,25 +77,27 @@ def _subscribe(
     )
 
 
-def end_offsets(brokers: str) -> EndOffsets:
-    """Asks the broker where the topics end."""
-    consumer = Consumer(
+def end_offsets(brokers: str, *, timeout: float = TIMEOUT) -> EndOffsets:
+    """Asks the broker where the topics end; raises KafkaException after about `timeout` seconds."""
+    client = AdminClient(
         {
             "bootstrap.servers": brokers,
-            "group.id": "userflow-end-offsets",
             "log_level": 0,  # a broker that is down is told by the call that fails
         }
     )
 
     def ends(topics: Iterable[str]) -> dict[str, int]:
-        found = {}
-        for topic in topics:
-            partitions = consumer.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions
-            for partition in partitions:
-                _, end = consumer.get_watermark_offsets(
-                    TopicPartition(topic, partition), timeout=TIMEOUT
-                )
-                found[f"{topic}/{partition}"] = end
-        return found
+        deadline = time.monotonic() + timeout
+
+        def left() -> float:
+            return max(0.1, deadline - time.monotonic())
+
+        wanted = {
+            TopicPartition(topic, partition): OffsetSpec.latest()
+            for topic in topics
+            for partition in client.list_topics(topic, timeout=left()).topics[topic].partitions
+        }
+        found = client.list_offsets(wanted, request_timeout=left()) if wanted else {}
+        return {f"{at.topic}/{at.partition}": one.result().offset for at, one in found.items()}
 
     return ends

@@ -37,13 +37,14 @@ def stream(*, jobs: str, available_now: bool, master: str, supervise: bool, as_j
     from pyspark.errors import StreamingQueryException  # noqa: PLC0415
 
     from infra.logs import configure_logs  # noqa: PLC0415 - Spark's imports take seconds
+    from infra.stream_metrics import measured  # noqa: PLC0415
     from infra.streams import all_stores, run_jobs, spark_session  # noqa: PLC0415
 
     configure_logs(settings.log_level)
     spark = spark_session(settings, master)
     try:
         # After Spark's start, which puts a handler of its own on Ctrl-C.
-        with stopping() as stop:
+        with stopping() as stop, measured(settings, endpoints, chosen) as metrics:
             runners = run_jobs(
                 chosen,
                 spark=spark,
@@ -52,6 +53,8 @@ def stream(*, jobs: str, available_now: bool, master: str, supervise: bool, as_j
                 settings=settings,
                 stop=stop,
                 available_now=available_now,
+                listeners=[metrics],
+                restarted=metrics.restarted,
             )
     except StreamingQueryException as error:
         reason = str(error).strip().splitlines()[0]

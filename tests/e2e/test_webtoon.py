@@ -6,10 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import polars as pl
 import psycopg
 import pytest
@@ -24,6 +30,7 @@ from oracle.views import expected as oracle
 from stacks import consume
 
 from infra.endpoints import Endpoints
+from infra.stream_metrics import stream_addresses
 from producer.simulate import Simulation, simulate
 from streaming.jobs import JOBS
 
@@ -87,6 +94,7 @@ class Run:
     home: Path
     values: list[bytes | None]
     summary: dict[str, Any]
+    metrics: Mapping[str, float]
 
 
 def userflow(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -105,6 +113,30 @@ def stream(home: Path) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-3000:]
     summaries: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return summaries[0]
+
+
+@contextmanager
+def scraping(home: Path) -> Iterator[dict[str, float]]:
+    """What the streams of this home say of themselves, by sample; asked again and again."""
+    told: dict[str, float] = {}
+    done = threading.Event()
+
+    def scrape() -> None:
+        while not done.wait(0.2):
+            for address in stream_addresses(home):
+                with suppress(httpx.TransportError):  # it has just ended
+                    told.update(samples(httpx.get(address.url, timeout=10).text))
+
+    with ThreadPoolExecutor() as pool:
+        scraper = pool.submit(scrape)
+        yield told
+        done.set()
+        scraper.result()
+
+
+def samples(text: str) -> dict[str, float]:
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
 
 
 def send(stack: Endpoints, values: list[bytes | None]) -> None:
@@ -137,7 +169,9 @@ def run(stack: Endpoints, stack_home: Path) -> Run:
     values += [json.dumps(one, ensure_ascii=False).encode() for one in (*odd, *wrong)]
     values += [raw for raw, _ in BAD]
     send(stack, values)
-    return Run(stack, stack_home, values, stream(stack_home))
+    with scraping(stack_home) as metrics:
+        summary = stream(stack_home)
+    return Run(stack, stack_home, values, summary, metrics)
 
 
 def read_back(values: list[bytes | None]) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -211,6 +245,22 @@ def test_every_bad_event_is_kept_with_its_bytes_and_its_reason(run: Run) -> None
     letters = consume(run.stack, "dead-letters")
     assert sorted(dict(m.headers())["reason_code"].decode() for m in letters) == sorted(reasons)
     assert max(len(m.value() or b"") for m in letters) == 5 << 20
+
+
+def test_the_metrics_tell_what_the_stores_hold(run: Run) -> None:
+    events, reasons = read_back(run.values)
+    of_topic, of_stream = f'topic="{TOPIC}"', '{stream="webtoon"}'
+    assert run.metrics[f"userflow_events_accepted_total{{{of_topic}}}"] == len(events)
+    assert run.metrics[f"userflow_freshness_seconds_count{of_stream}"] == len(events)
+    for reason, count in Counter(reasons).items():
+        rejected = f'userflow_rejected_total{{reason="{reason}",{of_topic}}}'
+        assert run.metrics[rejected] == count
+    assert run.metrics[f"userflow_duplicates_total{of_stream}"] == run.summary["duplicates"]
+    lags = [value for name, value in run.metrics.items() if name.startswith("userflow_lag_records")]
+    assert len(lags) == 4
+    assert not any(lags)
+    assert run.metrics[f"userflow_state_keys{of_stream}"] > 0
+    assert stream_addresses(run.home) == []
 
 
 def test_a_second_run_resumes_and_late_events_are_kept(run: Run) -> None:

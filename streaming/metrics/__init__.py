@@ -1,0 +1,1 @@
+"""What Prometheus is told of the streams: declared once, filled by a listener to the epochs."""
