@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from infra.endpoints import Endpoints
-from infra.settings import load_settings
+from infra.settings import Settings, load_settings
 from infra.stack.stack import Health, Stack
+
+if TYPE_CHECKING:
+    from infra.status import Section
 
 __all__ = ["down", "init", "status", "up"]
 
@@ -27,7 +32,7 @@ def up(*, as_json: bool) -> None:
     stack = Stack(load_settings())
     with Console(stderr=True).status("Starting Kafka, PostgreSQL and Redis …"):
         stack.up()
-    _show(stack.status(), as_json=as_json)
+    _show(stack.status(), {}, as_json=as_json)
 
 
 @click.command()
@@ -39,9 +44,16 @@ def down() -> None:
 @click.command()
 @as_json
 def status(*, as_json: bool) -> None:
-    """Show what runs and where; exit code 1 if something does not answer."""
-    health = Stack(load_settings()).status()
-    _show(health, as_json=as_json)
+    """Show what runs and where, and whose data is degraded.
+
+    Exit code 1 if something does not answer.
+    """
+    from infra.status import read_sections  # noqa: PLC0415 - `up` should not wait for it
+
+    settings = load_settings()
+    health = Stack(settings).status()
+    sections = read_sections(_postgres(settings) if health["postgres"].running else None)
+    _show(health, sections, as_json=as_json)
     if not all(one.running for one in health.values()):
         raise click.exceptions.Exit(1)
 
@@ -70,9 +82,14 @@ def init(*, as_json: bool) -> None:
     click.echo(f"catalog: {len(registered)} tables registered in {DATABASE}")
 
 
-def _show(health: dict[str, Health], *, as_json: bool) -> None:
+def _postgres(settings: Settings) -> str:
+    return settings.postgres or Endpoints.read(settings.home).postgres
+
+
+def _show(health: Mapping[str, Health], sections: Mapping[str, Section], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({name: one.to_json() for name, one in health.items()}))
+        services = {name: one.to_json() for name, one in health.items()}
+        click.echo(json.dumps(services | {name: one.document for name, one in sections.items()}))
         return
     table = Table("service", "state", "address", "pid")
     for name, one in health.items():
@@ -80,3 +97,5 @@ def _show(health: dict[str, Health], *, as_json: bool) -> None:
         pid = "external" if one.external else str(one.pid or "-")
         table.add_row(name, state, one.address or "-", pid)
     Console().print(table)
+    for name, section in sections.items():
+        click.echo("\n".join([f"\n{name}", *(f"  {line}" for line in section.lines)]))

@@ -31,14 +31,15 @@ def stream(*, jobs: str, available_now: bool, master: str, as_json: bool) -> Non
 
     from pyspark.errors import StreamingQueryException  # noqa: PLC0415
 
-    from infra.logs import configure_logs  # noqa: PLC0415 - Spark's imports take seconds
+    from infra.alarms import watched_sources  # noqa: PLC0415 - Spark's imports take seconds
+    from infra.logs import configure_logs  # noqa: PLC0415
     from infra.streams import all_stores, run_jobs, spark_session  # noqa: PLC0415
 
     configure_logs(settings.log_level)
     spark = spark_session(settings, master)
     try:
         # After Spark's start, which puts a handler of its own on Ctrl-C.
-        with stopping() as stop:
+        with stopping() as stop, watched_sources(chosen, endpoints, settings) as watch:
             runners = run_jobs(
                 chosen,
                 spark=spark,
@@ -47,6 +48,7 @@ def stream(*, jobs: str, available_now: bool, master: str, as_json: bool) -> Non
                 settings=settings,
                 stop=stop,
                 available_now=available_now,
+                listeners=[watch],
             )
     except StreamingQueryException as error:
         reason = str(error).strip().splitlines()[0]
@@ -84,15 +86,20 @@ def _print(summaries: list[dict[str, object]], *, as_json: bool) -> None:
 def get(*, view: str, id: str, as_json: bool) -> None:  # noqa: A002 - the public name
     """Show the online features of one entity; parts of a composite ID are joined with `|`."""
     from features.errors import CoreError  # noqa: PLC0415
-    from infra.online import read_online  # noqa: PLC0415
+    from infra.online import degraded_source, read_online  # noqa: PLC0415
 
-    settings = load_settings()
+    endpoints = Endpoints.read(load_settings().home)
     try:
-        found = read_online(Endpoints.read(settings.home), view, id)
+        found = read_online(endpoints, view, id)
     except CoreError as error:
         raise click.BadParameter(str(error)) from error
     if found is None:
         raise UserflowError(f"{view} has no row for {id!r}.")
+    if source := degraded_source(endpoints, view):
+        from features.timestamps import to_iso  # noqa: PLC0415
+
+        since = to_iso(source.since_us)
+        click.echo(f"{view} is degraded since {since}: see `userflow status`.", err=True)
     if as_json:
         click.echo(json.dumps(found, default=str, ensure_ascii=False))
         return
