@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 __all__ = ["PATH", "Slack", "slack"]
 
-PATH = "/services/T0/B0/hush"
+PATH = "/services/T0/B0/hush-as-no-file-has-it"
 
 
 @dataclass
