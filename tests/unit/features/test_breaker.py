@@ -33,25 +33,24 @@ def recounted(log: Iterable[tuple[int, bool]], now: int) -> tuple[int, int]:
 @given(STEPS)
 def test_the_last_minute_and_what_follows_from_it_are_those_of_a_recount(steps: list[Step]) -> None:
     counts, log, state, now = LastMinute(), [], FINE, START
-    degraded, calm_for = False, 0
+    is_degraded, calm_from = False, None
     for pause, good, broken in steps:
         now += pause * SECOND
         counts.add(now, good + broken, {"not_json": broken})
         log += [(now, True)] * good + [(now, False)] * broken
         seen, bad = recounted(log, now)
-        found = counts.until(now)
-        assert (found.seen, found.broken.get("not_json", 0)) == (seen, bad)
-        before, state = state, judge(state, found, now_us=now, limits=LIMITS)
+        minute = counts.until(now)
+        assert (minute.seen, minute.broken.get("not_json", 0)) == (seen, bad)
 
         is_over = bad * 5 > seen
-        calm_for = 0 if is_over or not degraded else calm_for + (pause if calm_for else 1)
-        if not degraded:
-            degraded = is_over and seen >= 100
-        elif not is_over and (calm_for > 60 or (seen >= 100 and bad * 10 <= seen)):
-            degraded, calm_for = False, 0
-        assert (state.degraded_since_us is not None) == degraded
-        if before.degraded_since_us is not None and degraded:
-            assert state.degraded_since_us == before.degraded_since_us
+        calm_from = None if is_over or not is_degraded else calm_from or now
+        if not is_degraded:
+            is_degraded = is_over and seen >= 100
+        elif calm_from is not None:
+            is_enough = seen >= 100 and bad * 10 <= seen
+            is_degraded = not is_enough and now - calm_from < 60 * SECOND
+        state = judge(state, minute, now_us=now, limits=LIMITS)
+        assert (state.degraded_since_us is not None) == is_degraded
 
 
 @given(STEPS, st.randoms())

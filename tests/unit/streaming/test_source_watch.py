@@ -131,6 +131,7 @@ def test_an_outage_clears_nothing(scene: Scene) -> None:
     scene.store.is_away = True
     scene.quiet(600)
     scene.store.is_away = False
+    scene.quiet(5)  # epochs waited too, and the first one comes now
     scene.epoch(100, BAD)
     scene.quiet(30)
     assert scene.states == [True]
@@ -148,6 +149,7 @@ def test_an_epoch_never_waits_for_the_store(scene: Scene, monkeypatch: pytest.Mo
         watch(report(START, {TOPIC: 100}, BAD))
     assert time.monotonic() - begun < 1
     go_on.set()
+    watch._thread.join(5)
 
 
 def test_the_last_epoch_is_looked_at_before_the_process_ends(scene: Scene) -> None:
