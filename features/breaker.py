@@ -11,11 +11,10 @@ a process that starts again beside a degraded source must have seen something be
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from features.validation import REASON_CODES
-from features.views import VIEWS
 
 __all__ = [
     "BREACHES",
@@ -27,7 +26,6 @@ __all__ = [
     "SourceHealth",
     "State",
     "judge",
-    "views_of",
 ]
 
 MINUTE_US, SLOT_US = 60_000_000, 5_000_000
@@ -123,9 +121,3 @@ class SourceHealth:
     seen: int
     share: float
     reason: str | None
-
-
-def views_of(topics: Iterable[str]) -> list[str]:
-    """The feature views that are made of these topics."""
-    wanted = set(topics)
-    return [view.name for view in VIEWS.values() if view.topic in wanted]

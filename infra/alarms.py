@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from features.breaker import Limits, SourceHealth, views_of
+from features.breaker import Limits, SourceHealth
+from features.views import views_of
 from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
 from infra.settings import Settings
@@ -35,7 +36,7 @@ def watched_sources(
 
 
 def _message(health: SourceHealth, limits: Limits) -> Message:
-    views = ", ".join(views_of([health.topic])) or "none"
+    views = ", ".join(views_of(health.topic)) or "none"
     found = f"{health.share:.1%} of the last minute's {health.seen:,} events break the contract"
     if not health.is_degraded:
         return Message(

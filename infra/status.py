@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from features.breaker import SourceHealth, views_of
+from features.breaker import SourceHealth
 from features.timestamps import to_iso
 from infra.database import pipeline_conninfo
 from infra.source_health import read_sources
@@ -66,9 +66,15 @@ def _degraded(source: SourceHealth) -> Sequence[str]:
     return (
         f"{source.topic} is degraded since {to_iso(source.since_us)}.",
         f"  {share}, most of them with {source.reason}.",
-        f"  Views: {', '.join(views_of([source.topic])) or 'none'}.",
+        f"  Views: {', '.join(_views(source.topic)) or 'none'}.",
         f"  Look at `userflow dlq list --reason {source.reason}`; it clears by itself.",
     )
+
+
+def _views(topic: str) -> list[str]:
+    from features.views import views_of  # noqa: PLC0415 - mostly there is nothing to name
+
+    return views_of(topic)
 
 
 def _document(source: SourceHealth) -> dict[str, object]:
@@ -78,5 +84,5 @@ def _document(source: SourceHealth) -> dict[str, object]:
         "share": source.share,
         "seen": source.seen,
         "reason": source.reason,
-        "views": views_of([source.topic]),
+        "views": _views(source.topic),
     }

@@ -16,7 +16,8 @@ from fake_slack import Slack, slack
 from reporting import report
 from stacks import settings_for
 
-from features.breaker import Limits, SourceHealth, views_of
+from features.breaker import Limits, SourceHealth
+from features.views import VIEWS
 from infra.alarms import watched_sources
 from infra.cli import main
 from infra.database import pipeline_conninfo, recommender_conninfo
@@ -159,7 +160,7 @@ def test_status_tells_which_source_is_degraded_and_what_to_do(
             "share": 0.5,
             "seen": 1000,
             "reason": "not_json",
-            "views": views_of([TOPIC]),
+            "views": [view.name for view in VIEWS.values() if view.topic == TOPIC],
         }
     }
     shown = run(stack_home, monkeypatch, "status")

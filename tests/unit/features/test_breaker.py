@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.breaker import BREACHES, FINE, LastMinute, Limits, Minute, State, judge, views_of
+from features.breaker import BREACHES, FINE, LastMinute, Limits, Minute, State, judge
 
 SECOND = 1_000_000
 START = 1_790_000_000 * SECOND
@@ -116,9 +116,3 @@ def test_the_reason_that_is_named_is_the_most_frequent_one() -> None:
 def test_a_late_event_breaks_no_contract() -> None:
     assert "not_json" in BREACHES
     assert "late" not in BREACHES
-
-
-def test_the_views_of_a_topic_are_those_made_of_it() -> None:
-    assert "session_features" in views_of(["webtoon_user_events"])
-    assert "product_features" not in views_of(["webtoon_user_events"])
-    assert views_of([]) == []
