@@ -40,8 +40,7 @@ def degraded_source(endpoints: Endpoints, view_name: str) -> SourceHealth | None
     """The source of the view, if it is degraded."""
     topic = view_named(view_name).topic
     with psycopg.connect(recommender_conninfo(endpoints.postgres)) as reader:
-        found = [one for one in read_sources(reader) if one.topic == topic and one.is_degraded]
-    return found[0] if found else None
+        return next((s for s in read_sources(reader) if s.topic == topic and s.is_degraded), None)
 
 
 _GUARD = ("generation", "epoch")

@@ -16,7 +16,10 @@ START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_sources(connection: psycopg.Connection[Any]) -> list[SourceHealth]:
-    """Every source that was ever degraded, as the recommender may read it; the others are fine."""
+    """Every source that was ever degraded, as the recommender may read it; the others are fine.
+
+    Raises `psycopg.errors.UndefinedTable` in a database that `userflow init` has not brought to it.
+    """
     return [
         SourceHealth(
             topic=topic,

@@ -86,6 +86,7 @@ def _print(summaries: list[dict[str, object]], *, as_json: bool) -> None:
 def get(*, view: str, id: str, as_json: bool) -> None:  # noqa: A002 - the public name
     """Show the online features of one entity; parts of a composite ID are joined with `|`."""
     from features.errors import CoreError  # noqa: PLC0415
+    from features.timestamps import to_iso  # noqa: PLC0415
     from infra.online import degraded_source, read_online  # noqa: PLC0415
 
     endpoints = Endpoints.read(load_settings().home)
@@ -96,8 +97,6 @@ def get(*, view: str, id: str, as_json: bool) -> None:  # noqa: A002 - the publi
     if found is None:
         raise UserflowError(f"{view} has no row for {id!r}.")
     if source := degraded_source(endpoints, view):
-        from features.timestamps import to_iso  # noqa: PLC0415
-
         since = to_iso(source.since_us)
         click.echo(f"{view} is degraded since {since}: see `userflow status`.", err=True)
     if as_json:
