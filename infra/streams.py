@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -18,12 +19,16 @@ from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
 from infra.jars import spark_jars
 from infra.settings import Settings
-from streaming.driver import Running, drain, run_until, waker
+from infra.stack.probes import probe_kafka, probe_postgres, probe_redis
+from infra.stream_status import told
+from streaming.driver import drain, run_until, waker
 from streaming.epochs import EpochRunner
 from streaming.jobs import Job
+from streaming.outages import Probe, ServiceWatch
 from streaming.ports import EpochStore, Sink
 from streaming.query import Plan
 from streaming.report import Listener
+from streaming.running import Running
 from streaming.session import SparkOptions, create_session
 from streaming.sinks.delta import DeltaSink
 from streaming.sinks.postgres import PostgresEpochStore
@@ -103,8 +108,11 @@ def run_jobs(
     process = drain if available_now else run_until
     running = []
     with ExitStack() as stack:
+        file = stack.enter_context(told(settings.home, [job.name for job in jobs]))
+        watch = stack.enter_context(ServiceWatch(_probes(endpoints), file.away))
         for job in jobs:
             stores = stack.enter_context(open_stores(endpoints))
+            stores.epochs.hold(job.name)
             runner = EpochRunner(
                 job,
                 store=stores.epochs,
@@ -125,9 +133,17 @@ def run_jobs(
                 buckets=settings.buckets,
                 dimensions=dimensions,
             )
-            running.append(Running(plan, runner))
+            running.append(Running(plan, runner, watch, file.restarted))
         process(stop, running, waker(endpoints.kafka))
     return [one.runner for one in running]
+
+
+def _probes(endpoints: Endpoints) -> dict[str, Probe]:
+    return {
+        "kafka": partial(probe_kafka, endpoints.kafka),
+        "postgres": partial(probe_postgres, endpoints.postgres),
+        "redis": partial(probe_redis, endpoints.redis),
+    }
 
 
 def load_dimensions(url: str) -> Dimensions:

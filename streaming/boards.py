@@ -42,12 +42,18 @@ class Boards:
         self._is_replay = is_replay
         self._newest: dict[str, pl.DataFrame] = {}
         self._looked_at_us: int | None = None
-        self._is_stale = False
+        # Whoever ran before may have ended between a change and the look at all.
+        self._is_stale = bool(self._views)
 
     @property
     def wanted_at_us(self) -> int | None:
         """When an epoch should look again, on the wall clock; None if nothing has changed since."""
         return None if not self._is_stale else (self._looked_at_us or 0) + EVERY_US
+
+    def forget(self) -> None:
+        """Begin with what is served: what was shown last has perhaps not been written."""
+        self._newest.clear()
+        self._looked_at_us, self._is_stale = None, bool(self._views)
 
     def show(self, rows: Mapping[str, pl.DataFrame], now_us: int) -> dict[str, pl.DataFrame]:
         """The changed rows of all views; with a board they are completed, and others join them."""

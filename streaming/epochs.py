@@ -81,11 +81,24 @@ class EpochRunner:
         # Set once the query runs: the size of its state store after the epoch before.
         self.state_bytes: Callable[[], int | None] = lambda: None
         self.busy = threading.Lock()
+        # What the last epoch that failed has failed of.
+        self.failure: BaseException | None = None
 
     def __call__(self, batch: DataFrame, number: int) -> None:
         """Run one epoch; raising leaves it to be run again."""
         with self.busy:
-            self._run(batch, number)
+            self.failure = None
+            try:
+                self._run(batch, number)
+            except BaseException as error:
+                self._forget()
+                self.failure = error
+                raise
+
+    def _forget(self) -> None:
+        """Begin again as a new process would: from what the store that decides holds."""
+        self.clock = self.next_due_us = self.drained_at_us = None
+        self.boards.forget()
 
     def summary(self) -> dict[str, object]:
         """What this run has done, for people and programs."""

@@ -76,6 +76,9 @@ class EpochStore(Protocol):
 
     name: str
 
+    def hold(self, job: str) -> None:
+        """Be the only one to write this job until `close`; raises where another is."""
+
     def clock_after(self, job: str, checkpoint_id: str, number: int) -> Clock | None:
         """The clock that the committed epoch `number` left; None before the first."""
 

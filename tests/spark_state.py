@@ -9,7 +9,7 @@ from streaming.state import segments
 from streaming.state.memory import MemoryState
 from streaming.state.store import CELLS, State
 
-__all__ = ["Restarted", "Store"]
+__all__ = ["Restarted", "Store", "each_call"]
 
 
 class Store(MemoryState):
@@ -37,3 +37,18 @@ class Restarted:
         keeper = self._make(state)
         with state.opened():
             return keeper.step(*args, **named)
+
+
+def each_call(store: Store, make: Callable[[State], Any]) -> Any:
+    """What is made of the state, each call of a method being a step of its own."""
+
+    class Calls:
+        def __getattr__(self, name: str) -> Any:
+            def call(*args: Any) -> Any:
+                state = State(store)  # type: ignore[arg-type]
+                with state.opened():
+                    return getattr(make(state), name)(*args)
+
+            return call
+
+    return Calls()

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from infra.endpoints import Endpoints
+from infra.endpoints import ENDPOINTS_FILE, Endpoints
 from infra.settings import Settings, load_settings
 from infra.stack.stack import Health, Stack
-
-if TYPE_CHECKING:
-    from infra.status import Section
 
 __all__ = ["down", "init", "status", "up"]
 
@@ -32,7 +28,7 @@ def up(*, as_json: bool) -> None:
     stack = Stack(load_settings())
     with Console(stderr=True).status("Starting Kafka, PostgreSQL and Redis …"):
         stack.up()
-    _show(stack.status(), {}, as_json=as_json)
+    _show(stack.status(), as_json=as_json)
 
 
 @click.command()
@@ -52,8 +48,17 @@ def status(*, as_json: bool) -> None:
 
     settings = load_settings()
     health = Stack(settings).status()
+    streams = _streams(settings)
     sections = read_sections(_postgres(settings) if health["postgres"].running else None)
-    _show(health, sections, as_json=as_json)
+    if as_json:
+        services = {name: one.to_json() for name, one in health.items()}
+        told = {name: section.document for name, section in sections.items()}
+        click.echo(json.dumps({**services, **streams, **told}, default=str))
+    else:
+        _show(health, as_json=False)
+        _show_streams(**streams)
+        for name, section in sections.items():
+            click.echo("\n".join([name, *(f"  {line}" for line in section.lines)]))
     if not all(one.running for one in health.values()):
         raise click.exceptions.Exit(1)
 
@@ -86,10 +91,9 @@ def _postgres(settings: Settings) -> str:
     return settings.postgres or Endpoints.read(settings.home).postgres
 
 
-def _show(health: Mapping[str, Health], sections: Mapping[str, Section], *, as_json: bool) -> None:
+def _show(health: dict[str, Health], *, as_json: bool) -> None:
     if as_json:
-        services = {name: one.to_json() for name, one in health.items()}
-        click.echo(json.dumps(services | {name: one.document for name, one in sections.items()}))
+        click.echo(json.dumps({name: one.to_json() for name, one in health.items()}))
         return
     table = Table("service", "state", "address", "pid")
     for name, one in health.items():
@@ -97,5 +101,31 @@ def _show(health: Mapping[str, Health], sections: Mapping[str, Section], *, as_j
         pid = "external" if one.external else str(one.pid or "-")
         table.add_row(name, state, one.address or "-", pid)
     Console().print(table)
-    for name, section in sections.items():
-        click.echo("\n".join([f"\n{name}", *(f"  {line}" for line in section.lines)]))
+
+
+def _streams(settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """The streaming processes of this home, and the last epoch of each job in its database."""
+    from infra.stream_status import last_epochs, living_streams  # noqa: PLC0415
+
+    if not (settings.home / ENDPOINTS_FILE).exists():
+        return {"streams": [], "epochs": []}
+    url = Endpoints.read(settings.home).postgres
+    return {"streams": living_streams(settings.home), "epochs": last_epochs(url)}
+
+
+def _show_streams(*, streams: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> None:
+    for one in streams:
+        click.echo(f"stream of {', '.join(one['jobs'])}: process {one['pid']} since {one['since']}")
+        for service, away in one["waits_for"].items():
+            click.echo(f"  waits for {service} since {away['since']}: {away['reason']}")
+        for job, count in one["restarts"].items():
+            click.echo(f"  query {job} was started again {count} times")
+    if not epochs:
+        return
+    table = Table("job", "last epoch", "committed", "watermark", "events", "rows", "rejected")
+    for last in epochs:
+        age = f"{last['age_s']:,.1f} s ago"
+        counts = [f"{last[name]:,}" for name in ("rows_in", "rows_out", "rejected")]
+        watermark = str(last["watermark"] or "-")
+        table.add_row(last["job"], str(last["epoch"]), age, watermark, *counts)
+    Console().print(table)

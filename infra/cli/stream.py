@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
 from infra.endpoints import Endpoints
 from infra.errors import StreamFailed, UserflowError
-from infra.settings import load_settings
+from infra.settings import Settings, load_settings
 from infra.signals import stopping
 
 __all__ = ["get", "stream"]
@@ -18,16 +19,20 @@ __all__ = ["get", "stream"]
 @click.option("--jobs", default="webtoon,commerce,sources", show_default=True, help="Which jobs.")
 @click.option("--available-now", is_flag=True, help="Process what is there, then end.")
 @click.option("--master", default="local[2]", show_default=True, help="Spark master.")
+@click.option("--supervise", is_flag=True, help="Start it again when it dies.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def stream(*, jobs: str, available_now: bool, master: str, as_json: bool) -> None:
+def stream(*, jobs: str, available_now: bool, master: str, supervise: bool, as_json: bool) -> None:
     """Run streaming jobs: Kafka in, features in PostgreSQL, Redis and Delta.
 
     Logs one line for each epoch. SIGTERM and Ctrl-C finish the epoch that runs and end; the next
-    start goes on where it ended.
+    start goes on where it ended. While Kafka, PostgreSQL or Redis is away it waits.
     """
     settings = load_settings()
     endpoints = Endpoints.read(settings.home)
     chosen = _jobs(jobs)
+    if supervise:
+        _supervise(settings, jobs, master, available_now=available_now, as_json=as_json)
+        return
 
     from pyspark.errors import StreamingQueryException  # noqa: PLC0415
 
@@ -59,6 +64,22 @@ def stream(*, jobs: str, available_now: bool, master: str, as_json: bool) -> Non
     finally:
         spark.stop()
     _print([runner.summary() for runner in runners], as_json=as_json)
+
+
+def _supervise(
+    settings: Settings, jobs: str, master: str, *, available_now: bool, as_json: bool
+) -> None:
+    """The same command in a process of its own."""
+    from infra.logs import configure_logs  # noqa: PLC0415
+    from infra.supervise import supervise  # noqa: PLC0415
+
+    configure_logs(settings.log_level)
+    options = ["--available-now"] * available_now + ["--json"] * as_json
+    command = [sys.executable, "-m", "infra", "stream", "--jobs", jobs, "--master", master]
+    with stopping() as stop:
+        code = supervise([*command, *options], stop)
+    if code:
+        raise click.exceptions.Exit(1 if code < 0 else code)
 
 
 def _jobs(names: str) -> list:  # type: ignore[type-arg]

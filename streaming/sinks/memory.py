@@ -94,6 +94,9 @@ class MemoryEpochStore:
         self._watermarks: dict[tuple[str, str, int], int] = {}
         self._dead: dict[tuple[Any, ...], Row] = {}
 
+    def hold(self, job: str) -> None:
+        """Nobody else has this memory."""
+
     def clock_after(self, job: str, checkpoint_id: str, number: int) -> Clock | None:
         """The clock that the committed epoch `number` left; None before the first."""
         found = self._epochs.get((job, checkpoint_id), {}).get(number)
@@ -144,6 +147,9 @@ class ClockStore:
 
     def __init__(self) -> None:
         self._clocks: dict[tuple[str, str], tuple[int, Clock]] = {}
+
+    def hold(self, job: str) -> None:
+        """Nobody else has this memory."""
 
     def clock_after(self, job: str, checkpoint_id: str, number: int) -> Clock | None:
         """The clock of the last epoch, where that is the one asked for."""

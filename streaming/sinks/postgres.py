@@ -22,6 +22,7 @@ from features.columns import polars_schema
 from features.views import VIEWS, FeatureView
 from features.watching import ALERTS
 from streaming.ports import Clock, Epoch, Output
+from streaming.sinks import lease
 from streaming.sinks import postgres_sql as statements
 
 __all__ = ["PostgresEpochStore"]
@@ -53,6 +54,12 @@ class PostgresEpochStore:
         self._views = views
         self._sleep = sleep
         self._open: Connection | None = None
+        self._held: str | None = None
+
+    def hold(self, job: str) -> None:
+        """Be the only one to write this job from now on; raises `LeaseTaken`."""
+        self._held = job
+        self._transact(lambda _: None)
 
     def clock_after(self, job: str, checkpoint_id: str, number: int) -> Clock | None:
         """The clock that the committed epoch `number` left; None before the first."""
@@ -129,10 +136,19 @@ class PostgresEpochStore:
 
     def _connect(self) -> Connection:
         connection: Connection = psycopg.connect(self._conninfo, autocommit=True)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: Connection) -> None:
+        if self._held is not None:
+            lease.take(connection, self._held, sleep=self._sleep)
         connection.execute("SET TIME ZONE 'UTC'")
         for view in self._views.values():
             connection.execute(statements.create_incoming(view))
-        return connection
 
     def _read_back(
         self, connection: Connection, epoch: Epoch, output: Output

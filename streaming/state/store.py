@@ -39,16 +39,30 @@ class State:
     def __init__(self, handle: StatefulProcessorHandle) -> None:
         self._map: MapState = handle.getMapState("state", "number long", "blob binary")
         self._cells: dict[str, msgspec.Raw] = {}
+        # What has changed since it was opened; None stands for a blob that was removed.
+        self._changed: dict[int, bytes | None] = {}
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """For one epoch of one bucket: read the cells, and write them if they have changed."""
+        """For one step of one bucket: all that it changes is stored at its end, or, if it raises,
+        nothing.
+        """
+        self._changed.clear()
         stored = self.get(CELLS)
         self._cells = {} if stored is None else _decode(stored)
         yield
         packed = _encode(self._cells)
         if packed != stored:
             self.put(CELLS, packed)
+        self._store()
+
+    def _store(self) -> None:
+        for number, blob in self._changed.items():
+            if blob is None:
+                self._map.removeKey((number,))
+            else:
+                self._map.updateValue((number,), (blob,))
+        self._changed.clear()
 
     def cell(self, name: str, type_: type[T]) -> Cell[T]:
         """A value of a type that can be made without arguments: such is the first."""
@@ -56,16 +70,19 @@ class State:
 
     def get(self, number: int) -> bytes | None:
         """The blob of that number."""
+        if number in self._changed:
+            return self._changed[number]
         found = self._map.getValue((number,))
         return None if found is None else bytes(found[0])
 
     def put(self, number: int, blob: bytes) -> None:
         """Store a blob; its number is not 0."""
-        self._map.updateValue((number,), (blob,))
+        self._changed[number] = blob
 
     def drop(self, number: int) -> None:
-        """Remove a blob, which is there."""
-        self._map.removeKey((number,))
+        """Remove a blob, which is there; one of this same step was never stored."""
+        if self._changed.pop(number, None) is None:
+            self._changed[number] = None
 
 
 class Cell(Generic[T]):

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spark_state import Store
+from spark_state import Store, each_call
 
 from streaming.state import records, segments
 from streaming.state.records import DUE, NEVER_DUE, ROW, Book, Found, Records
-from streaming.state.store import State
+from streaming.state.store import CELLS, State
 
 SCHEMA = {"name": pl.String, "number": pl.Int64, DUE: pl.Int64}
 NAMES = [f"n{number}" for number in range(12)] + ["책방", ""]
@@ -26,9 +26,8 @@ entries = st.dictionaries(
 )
 
 
-def table(store: Store) -> Records:
-    state = State(store)  # type: ignore[arg-type]
-    return Records(state, ("name",), SCHEMA, ({"text": pl.String},))
+def table(store: Store, schema: Any = SCHEMA) -> Any:
+    return each_call(store, lambda state: Records(state, ("name",), schema, ({"text": pl.String},)))
 
 
 def keys(wanted: Any) -> pl.DataFrame:
@@ -123,10 +122,8 @@ def test_keys_of_one_hash_keep_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_column_declared_later_is_null_in_what_was_written_before() -> None:
     store, book = Store(), Book()
     before = {name: type_ for name, type_ in SCHEMA.items() if name != "number"}
-    state = State(store)  # type: ignore[arg-type]
-    old = Records(state, ("name",), before, ({"text": pl.String},))
     rows = pl.DataFrame([("a", 7)], schema=before, orient="row")
-    old.add(book, Found(rows, found({}).parts))
+    table(store, before).add(book, Found(rows, found({}).parts))
     assert table(store).find(book, keys("a")).records.rows() == [("a", None, 7)]
 
 
@@ -142,7 +139,13 @@ def test_a_lost_segment_is_an_error() -> None:
 def test_a_worker_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     store, books, reads = Store(), [Book(), Book()], []
     get = State.get
-    monkeypatch.setattr(State, "get", lambda state, n: reads.append(n) or get(state, n))
+
+    def counted(state: State, number: int) -> bytes | None:
+        if number != CELLS:
+            reads.append(number)
+        return get(state, number)
+
+    monkeypatch.setattr(State, "get", counted)
     segments.forget()
     for book in books:
         table(store).add(book, found({"a": (1, 5, ["x"])}))

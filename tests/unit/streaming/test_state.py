@@ -25,18 +25,34 @@ def test_cells_are_read_and_written_once_for_an_epoch() -> None:
     assert spark.states["state"][CELLS,] is written
 
 
-def test_an_epoch_that_fails_leaves_the_cells_as_they_were() -> None:
+def test_a_step_that_fails_leaves_everything_as_it_was() -> None:
     spark = MemoryState()
     state = State(spark)  # type: ignore[arg-type]
+    with state.opened():
+        state.put(7, b"a")
+    before = dict(spark.states["state"])
 
-    def epoch() -> None:
+    def step() -> None:
         with state.opened():
             state.cell("one", list[int]).put([1])
+            state.put(8, b"b")
+            state.drop(7)
             raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        epoch()
-    assert spark.states["state"] == {}
+        step()
+    assert spark.states["state"] == before
+    with state.opened():
+        assert (state.get(7), state.get(8)) == (b"a", None)
+
+
+def test_a_blob_of_one_step_is_never_stored() -> None:
+    spark = MemoryState()
+    state = State(spark)  # type: ignore[arg-type]
+    with state.opened():
+        state.put(7, b"a")
+        state.drop(7)
+    assert (7,) not in spark.states["state"]
 
 
 def test_every_blob_has_a_number() -> None:

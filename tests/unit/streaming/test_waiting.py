@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spark_state import Store
+from spark_state import Store, each_call
 
 from streaming.state import segments, waiting
-from streaming.state.store import State
 from streaming.state.waiting import Queue, Waiting
 
 SCHEMA = {"event_at": pl.Int64, "number": pl.Int64}
@@ -21,8 +22,8 @@ def rows(*times: int, first: int = 0) -> pl.DataFrame:
     )
 
 
-def queue_in(store: Store) -> Waiting:
-    return Waiting(State(store), SCHEMA)  # type: ignore[arg-type]
+def queue_in(store: Store) -> Any:
+    return each_call(store, lambda state: Waiting(state, SCHEMA))
 
 
 @given(st.lists(st.tuples(st.lists(st.integers(0, 30), max_size=5), st.integers(0, 8))), st.data())
