@@ -45,11 +45,21 @@ OPERATIONS = (
         store text NOT NULL, target text NOT NULL, key text NOT NULL,
         reason text NOT NULL, refused_at timestamptz NOT NULL,
         PRIMARY KEY (job, checkpoint_id, epoch, store, target, key))""",
+    # An alert about a source, and not about an event, has no user; its id is `<topic>/<since>`.
     """CREATE TABLE IF NOT EXISTS ops.alerts (
-        user_id text NOT NULL, event_id text NOT NULL, alert_type text NOT NULL,
+        user_id text, event_id text NOT NULL, alert_type text NOT NULL,
         severity text NOT NULL, reason text NOT NULL, value double precision,
         threshold double precision, event_at timestamptz NOT NULL,
         PRIMARY KEY (event_id, alert_type))""",
+    "ALTER TABLE ops.alerts ALTER COLUMN user_id DROP NOT NULL",
+    # By topic, whether its views are to be trusted (features.breaker), and what decided it.
+    """CREATE TABLE IF NOT EXISTS ops.source_health (
+        topic text PRIMARY KEY, state text NOT NULL CHECK (state IN ('ok', 'degraded')),
+        since timestamptz NOT NULL, seen bigint NOT NULL, share double precision NOT NULL,
+        reason text)""",
+    # For readers of features, who may read nothing but `online`.
+    """CREATE OR REPLACE VIEW online.source_health AS
+        SELECT topic, state, since, seen, share, reason FROM ops.source_health""",
     """CREATE TABLE IF NOT EXISTS ops.quality_log (
         run_id text NOT NULL, run_at timestamptz NOT NULL, run_date date NOT NULL,
         check_name text NOT NULL, checked bigint NOT NULL, failed bigint NOT NULL,

@@ -30,7 +30,7 @@ from features.webtoon_reads import EPISODE, EXPERIMENT, SEGMENT, USER
 from features.webtoon_session import WEBTOON_SESSION, reading
 from features.window_set import WindowSet
 
-__all__ = ["PATTERNS", "VIEWS", "FeatureView", "Messages", "Source", "view_named"]
+__all__ = ["PATTERNS", "VIEWS", "FeatureView", "Messages", "Source", "view_named", "views_of"]
 
 
 PATTERNS = "patterns"
@@ -276,3 +276,8 @@ def view_named(name: str) -> FeatureView:
         return VIEWS[name]
     except KeyError:
         raise UnknownName("feature view", name, VIEWS) from None
+
+
+def views_of(topic: str) -> list[str]:
+    """The names of the views that are made of this topic."""
+    return [view.name for view in VIEWS.values() if view.topic == topic]

@@ -84,9 +84,11 @@ def _grant_connect(connection: Connection) -> None:
 def _grant_schema(connection: Connection, schema: str, rights: str, role: str) -> None:
     """All tables of a schema, those of today and those that its owner makes later."""
     _run(connection, "GRANT USAGE ON SCHEMA {} TO {}", schema, role)
-    _run(connection, f"GRANT {rights} ON ALL TABLES IN SCHEMA {{}} TO {{}}", schema, role)
-    later = f"ALTER DEFAULT PRIVILEGES IN SCHEMA {{}} GRANT {rights} ON TABLES TO {{}}"
-    _run(connection, later, schema, role)
+    now = sql.SQL("GRANT {} ON ALL TABLES IN SCHEMA {} TO {}")
+    later = sql.SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA {1} GRANT {0} ON TABLES TO {2}")
+    for statement in (now, later):
+        names = (sql.Identifier(schema), sql.Identifier(role))
+        connection.execute(statement.format(sql.SQL(rights), *names))
 
 
 def _columns(connection: Connection, schemas: Iterable[str]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import sql
 
 from infra.dimensions import load_dimensions
 from infra.endpoints import Endpoints
@@ -59,7 +60,8 @@ def _apply_ddl(url: str, credentials: Credentials) -> int:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         connection.execute("SET LOCAL client_min_messages = warning")  # "exists, skipping"
         for schema in SCHEMAS:
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            create = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}")
+            connection.execute(create.format(sql.Identifier(schema)))
         for statement in statements:
             connection.execute(statement)
         load_dimensions(connection)

@@ -8,12 +8,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from features.breaker import SourceHealth
 from features.errors import CoreError
 from features.views import view_named
 from infra.database import recommender_conninfo
 from infra.endpoints import Endpoints
+from infra.source_health import read_sources
 
-__all__ = ["read_online"]
+__all__ = ["degraded_source", "read_online"]
 
 
 def read_online(endpoints: Endpoints, view_name: str, entity_id: str) -> dict[str, Any] | None:
@@ -32,6 +34,13 @@ def read_online(endpoints: Endpoints, view_name: str, entity_id: str) -> dict[st
     )
     with psycopg.connect(recommender_conninfo(endpoints.postgres), row_factory=dict_row) as reader:
         return reader.execute(query, parts).fetchone()
+
+
+def degraded_source(endpoints: Endpoints, view_name: str) -> SourceHealth | None:
+    """The source of the view, if it is degraded."""
+    topic = view_named(view_name).topic
+    with psycopg.connect(recommender_conninfo(endpoints.postgres)) as reader:
+        return next((s for s in read_sources(reader) if s.topic == topic and s.is_degraded), None)
 
 
 _GUARD = ("generation", "epoch")

@@ -9,7 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -25,6 +32,12 @@ __all__ = ["Settings", "load_settings"]
 TOML_FILE = "userflow.toml"
 Port = Annotated[int, Field(ge=1, le=65535)]
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+def _is_address(webhook: SecretStr) -> SecretStr:
+    if not webhook.get_secret_value().startswith(("https://", "http://")):
+        raise PydanticCustomError("webhook", "Input should begin with https://")
+    return webhook
 
 
 class Settings(BaseSettings):
@@ -104,6 +117,20 @@ class Settings(BaseSettings):
         ge=0,
         le=65535,
         description="Port of `/metrics` of a stream; a free one when unset, no `/metrics` when 0",
+    )
+    breach_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="How much of a topic's events in a minute may break the contract before its "
+        "views are marked degraded; 1 allows all of it",
+    )
+    breach_least: int = Field(
+        default=100, gt=0, description="Of fewer events in a minute nothing is concluded"
+    )
+    slack_webhook: Annotated[SecretStr, AfterValidator(_is_address)] | None = Field(
+        default=None,
+        description="Slack's incoming webhook for alerts, a secret; messages are logged when unset",
     )
 
     @field_validator("buckets")

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Literal, Union, get_args, get_origin
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from infra.settings import Settings
@@ -42,6 +43,8 @@ def _type_name(annotation: object) -> str:
         return ", ".join(f"`{choice}`" for choice in get_args(annotation))
     if hasattr(annotation, "__metadata__"):  # Annotated[type, rule]
         return _type_name(get_args(annotation)[0])
+    if annotation is SecretStr:
+        return "str"
     return getattr(annotation, "__name__", str(annotation)).lower()
 
 

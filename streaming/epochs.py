@@ -159,6 +159,7 @@ class EpochRunner:
             lag=lag,
             live_keys=None if stats is None else int(stats["live_keys"].sum()),
             state_bytes=self.state_bytes(),
+            records=_records_of_topics(frames.get("read")),
         )
         for listener in self.listeners:
             listener(report)
@@ -277,6 +278,13 @@ def _read(frame: pl.DataFrame | None) -> Clock:
 
 def _records(frame: pl.DataFrame | None) -> int:
     return 0 if frame is None else int(frame["records"].sum())
+
+
+def _records_of_topics(frame: pl.DataFrame | None) -> dict[str, int]:
+    if frame is None:
+        return {}
+    topic = pl.col("partition").str.split("/").list.first().alias("topic")
+    return dict(frame.group_by(topic).agg(pl.col("records").sum()).rows())
 
 
 def _with_watermark(clock: Clock, watermark_us: int | None) -> Clock:

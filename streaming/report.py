@@ -23,6 +23,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochReport:
     """`is_repeat`: PostgreSQL had the epoch already; `output` is what it holds.
+    `records`: topic -> how many were read of it, good and bad ones and copies.
     `clock`: as the epoch left it. `seconds` in all, and `stages` by what took them.
     `late_for`: view -> events that came too late for it. `capped`: view -> key -> how often it had
     too much to remember. `refused`: rows that a store did not take (`REFUSED`).
@@ -42,6 +43,7 @@ class EpochReport:
     lag: Mapping[str, int]
     live_keys: int | None
     state_bytes: int | None
+    records: Mapping[str, int] = field(default_factory=dict)
 
 
 Listener = Callable[[EpochReport], None]

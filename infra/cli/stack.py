@@ -40,16 +40,25 @@ def down() -> None:
 @click.command()
 @as_json
 def status(*, as_json: bool) -> None:
-    """Show what runs and where; exit code 1 if something does not answer."""
+    """Show what runs and where, and whose data is degraded.
+
+    Exit code 1 if something does not answer.
+    """
+    from infra.status import read_sections  # noqa: PLC0415 - `up` should not wait for it
+
     settings = load_settings()
     health = Stack(settings).status()
     streams = _streams(settings)
+    sections = read_sections(_postgres(settings) if health["postgres"].running else None)
     if as_json:
         services = {name: one.to_json() for name, one in health.items()}
-        click.echo(json.dumps({**services, **streams}, default=str))
+        told = {name: section.document for name, section in sections.items()}
+        click.echo(json.dumps({**services, **streams, **told}, default=str))
     else:
         _show(health, as_json=False)
         _show_streams(**streams)
+        for name, section in sections.items():
+            click.echo("\n".join([name, *(f"  {line}" for line in section.lines)]))
     if not all(one.running for one in health.values()):
         raise click.exceptions.Exit(1)
 
@@ -76,6 +85,10 @@ def init(*, as_json: bool) -> None:
     for line in report.lines():
         click.echo(line)
     click.echo(f"catalog: {len(registered)} tables registered in {DATABASE}")
+
+
+def _postgres(settings: Settings) -> str:
+    return settings.postgres or Endpoints.read(settings.home).postgres
 
 
 def _show(health: dict[str, Health], *, as_json: bool) -> None:

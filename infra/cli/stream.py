@@ -36,7 +36,8 @@ def stream(*, jobs: str, available_now: bool, master: str, supervise: bool, as_j
 
     from pyspark.errors import StreamingQueryException  # noqa: PLC0415
 
-    from infra.logs import configure_logs  # noqa: PLC0415 - Spark's imports take seconds
+    from infra.alarms import watched_sources  # noqa: PLC0415 - Spark's imports take seconds
+    from infra.logs import configure_logs  # noqa: PLC0415
     from infra.stream_metrics import measured  # noqa: PLC0415
     from infra.streams import all_stores, run_jobs, spark_session  # noqa: PLC0415
 
@@ -44,7 +45,11 @@ def stream(*, jobs: str, available_now: bool, master: str, supervise: bool, as_j
     spark = spark_session(settings, master)
     try:
         # After Spark's start, which puts a handler of its own on Ctrl-C.
-        with stopping() as stop, measured(settings, endpoints, chosen) as metrics:
+        with (
+            stopping() as stop,
+            measured(settings, endpoints, chosen) as metrics,
+            watched_sources(chosen, endpoints, settings) as watch,
+        ):
             runners = run_jobs(
                 chosen,
                 spark=spark,
@@ -53,7 +58,7 @@ def stream(*, jobs: str, available_now: bool, master: str, supervise: bool, as_j
                 settings=settings,
                 stop=stop,
                 available_now=available_now,
-                listeners=[metrics],
+                listeners=[metrics, watch],
                 restarted=metrics.restarted,
             )
     except StreamingQueryException as error:
@@ -108,15 +113,19 @@ def _print(summaries: list[dict[str, object]], *, as_json: bool) -> None:
 def get(*, view: str, id: str, as_json: bool) -> None:  # noqa: A002 - the public name
     """Show the online features of one entity; parts of a composite ID are joined with `|`."""
     from features.errors import CoreError  # noqa: PLC0415
-    from infra.online import read_online  # noqa: PLC0415
+    from features.timestamps import to_iso  # noqa: PLC0415
+    from infra.online import degraded_source, read_online  # noqa: PLC0415
 
-    settings = load_settings()
+    endpoints = Endpoints.read(load_settings().home)
     try:
-        found = read_online(Endpoints.read(settings.home), view, id)
+        found = read_online(endpoints, view, id)
     except CoreError as error:
         raise click.BadParameter(str(error)) from error
     if found is None:
         raise UserflowError(f"{view} has no row for {id!r}.")
+    if source := degraded_source(endpoints, view):
+        since = to_iso(source.since_us)
+        click.echo(f"{view} is degraded since {since}: see `userflow status`.", err=True)
     if as_json:
         click.echo(json.dumps(found, default=str, ensure_ascii=False))
         return

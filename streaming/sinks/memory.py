@@ -10,11 +10,13 @@ from typing import Any
 
 import polars as pl
 
+from features.breaker import Limits, SourceHealth
 from features.columns import Column, ColumnType, polars_schema
 from features.views import VIEWS, FeatureView
 from streaming.ports import DEAD, REFUSED, Clock, Epoch, Output, no_refusals
+from streaming.source_watch import HealthStoreAway
 
-__all__ = ["ClockStore", "MemoryEpochStore", "MemorySink"]
+__all__ = ["ClockStore", "MemoryEpochStore", "MemoryHealthStore", "MemorySink"]
 
 Row = dict[str, Any]
 EVENT_AT = Column("event_at", ColumnType.TIMESTAMP, "Newest event time in the row.")
@@ -219,3 +221,29 @@ class MemorySink:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class MemoryHealthStore:
+    """The health of sources in a dictionary; while `is_away` it does not answer."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, SourceHealth] = {}
+        self.alerts: dict[tuple[str, int], SourceHealth] = {}
+        self.is_away = False
+
+    def degraded(self) -> Mapping[str, int]:
+        """The topics that are degraded, and since when (microseconds)."""
+        self._answer()
+        return {topic: one.since_us for topic, one in self.rows.items() if one.is_degraded}
+
+    def put(self, health: SourceHealth, limits: Limits) -> None:
+        """Keep it; of a degraded one also the alert."""
+        del limits
+        self._answer()
+        self.rows[health.topic] = health
+        if health.is_degraded:
+            self.alerts.setdefault((health.topic, health.since_us), health)
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise HealthStoreAway("OperationalError")

@@ -40,6 +40,8 @@ def test_the_environment_wins_over_the_file(
         ("kafka_port = 70000", "Setting kafka_port cannot be used"),
         ('log_level = "LOUD"', "Setting log_level cannot be used"),
         ("kafka_prot = 9001", "Setting kafka_prot cannot be used"),
+        ('slack_webhook = "hooks.slack.com/s"', "Setting slack_webhook cannot be used"),
+        ("breach_share = 20", "Setting breach_share cannot be used"),
         ("kafka_port = ", "userflow.toml is not valid TOML"),
     ],
 )
@@ -54,6 +56,14 @@ def test_a_message_never_shows_the_value(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert "hunter2" not in str(caught.value)
+
+
+def test_the_webhook_is_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USERFLOW_SLACK_WEBHOOK", "https://hooks.slack.com/services/hunter2")
+    settings = load_settings()
+    assert settings.slack_webhook is not None
+    assert settings.slack_webhook.get_secret_value().endswith("hunter2")
+    assert "hunter2" not in f"{settings} {settings!r} {settings.model_dump_json()}"
 
 
 def test_the_documented_table_is_the_generated_one() -> None:
