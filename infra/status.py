@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from features.breaker import SourceHealth
 from features.timestamps import to_iso
@@ -22,6 +23,11 @@ __all__ = ["SECTIONS", "Section", "read_sections"]
 Connection = psycopg.Connection[Any]
 CONNECT_S = 2
 NOTHING_DEGRADED = "No source is degraded."
+NO_EPOCH = "No stream has run yet."
+LAST_EPOCHS = """
+SELECT DISTINCT ON (job) job, epoch, committed_at, watermark, rows_in, rows_out, rejected,
+    extract(epoch FROM now() - committed_at)::float AS age_s
+FROM ops.stream_epochs ORDER BY job, committed_at DESC"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,19 @@ def _sources(connection: Connection) -> Section:
     return Section(document, degraded or [NOTHING_DEGRADED])
 
 
-SECTIONS: Mapping[str, Callable[[Connection], Section]] = {"sources": _sources}
+def _epochs(connection: Connection) -> Section:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(LAST_EPOCHS).fetchall()
+    lines = [
+        f"{one['job']}: epoch {one['epoch']} {one['age_s']:,.0f} s ago, "
+        f"watermark {one['watermark'] or 'none'}, {one['rows_in']:,} events in, "
+        f"{one['rows_out']:,} rows out, {one['rejected']:,} rejected"
+        for one in found
+    ]
+    return Section(found, lines or [NO_EPOCH])
+
+
+SECTIONS: Mapping[str, Callable[[Connection], Section]] = {"epochs": _epochs, "sources": _sources}
 
 
 def read_sections(url: str | None) -> dict[str, Section]:

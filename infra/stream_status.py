@@ -1,4 +1,4 @@
-"""What the streams of a home are doing: what each process says of itself, and its last epochs.
+"""What the streaming processes of a home say of themselves.
 
 A process keeps one small file, so that `userflow status` can tell what it waits for even when no
 service answers. A file whose process has died says nothing.
@@ -17,21 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg.rows import dict_row
-
-from infra.database import pipeline_conninfo
 from infra.private_files import write_private
 from infra.stack.supervisor import start_mark
 from streaming.outages import Away
 
-__all__ = ["StreamFile", "last_epochs", "living_streams", "told"]
-
-LAST_EPOCHS = """
-SELECT DISTINCT ON (job) job, epoch, committed_at, watermark, rows_in, rows_out, rejected,
-    extract(epoch FROM now() - committed_at)::float AS age_s
-FROM ops.stream_epochs ORDER BY job, committed_at DESC"""
-CONNECT_S = 2
+__all__ = ["StreamFile", "living_streams", "stream_lines", "told"]
 
 
 class StreamFile:
@@ -88,16 +78,14 @@ def living_streams(home: Path) -> list[dict[str, Any]]:
     return living
 
 
-def last_epochs(url: str) -> list[dict[str, Any]]:
-    """The newest epoch of each job; nothing while PostgreSQL does not answer."""
-    conninfo = pipeline_conninfo(url)
-    try:
-        with psycopg.connect(
-            conninfo, connect_timeout=CONNECT_S, row_factory=dict_row
-        ) as connection:
-            return connection.execute(LAST_EPOCHS).fetchall()
-    except psycopg.Error:  # also before `init`
-        return []
+def stream_lines(streams: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """For people."""
+    for one in streams:
+        yield f"stream of {', '.join(one['jobs'])}: process {one['pid']} since {one['since']}"
+        for service, away in one["waits_for"].items():
+            yield f"  waits for {service} since {away['since']}: {away['reason']}"
+        for job, count in one["restarts"].items():
+            yield f"  query {job} was started again {count} times"
 
 
 def _folder(home: Path) -> Path:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from infra.endpoints import ENDPOINTS_FILE, Endpoints
+from infra.endpoints import Endpoints
 from infra.settings import Settings, load_settings
 from infra.stack.stack import Health, Stack
 
@@ -40,23 +39,25 @@ def down() -> None:
 @click.command()
 @as_json
 def status(*, as_json: bool) -> None:
-    """Show what runs and where, and whose data is degraded.
+    """Show what runs and where, what streams do and wait for, and whose data is degraded.
 
     Exit code 1 if something does not answer.
     """
     from infra.status import read_sections  # noqa: PLC0415 - `up` should not wait for it
+    from infra.stream_status import living_streams, stream_lines  # noqa: PLC0415
 
     settings = load_settings()
     health = Stack(settings).status()
-    streams = _streams(settings)
+    streams = living_streams(settings.home)
     sections = read_sections(_postgres(settings) if health["postgres"].running else None)
     if as_json:
         services = {name: one.to_json() for name, one in health.items()}
         told = {name: section.document for name, section in sections.items()}
-        click.echo(json.dumps({**services, **streams, **told}, default=str))
+        click.echo(json.dumps({**services, "streams": streams, **told}, default=str))
     else:
         _show(health, as_json=False)
-        _show_streams(**streams)
+        for line in stream_lines(streams):
+            click.echo(line)
         for name, section in sections.items():
             click.echo("\n".join([name, *(f"  {line}" for line in section.lines)]))
     if not all(one.running for one in health.values()):
@@ -100,32 +101,4 @@ def _show(health: dict[str, Health], *, as_json: bool) -> None:
         state = "[green]answers[/]" if one.running else "[red]does not answer[/]"
         pid = "external" if one.external else str(one.pid or "-")
         table.add_row(name, state, one.address or "-", pid)
-    Console().print(table)
-
-
-def _streams(settings: Settings) -> dict[str, list[dict[str, Any]]]:
-    """The streaming processes of this home, and the last epoch of each job in its database."""
-    from infra.stream_status import last_epochs, living_streams  # noqa: PLC0415
-
-    if not (settings.home / ENDPOINTS_FILE).exists():
-        return {"streams": [], "epochs": []}
-    url = Endpoints.read(settings.home).postgres
-    return {"streams": living_streams(settings.home), "epochs": last_epochs(url)}
-
-
-def _show_streams(*, streams: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> None:
-    for one in streams:
-        click.echo(f"stream of {', '.join(one['jobs'])}: process {one['pid']} since {one['since']}")
-        for service, away in one["waits_for"].items():
-            click.echo(f"  waits for {service} since {away['since']}: {away['reason']}")
-        for job, count in one["restarts"].items():
-            click.echo(f"  query {job} was started again {count} times")
-    if not epochs:
-        return
-    table = Table("job", "last epoch", "committed", "watermark", "events", "rows", "rejected")
-    for last in epochs:
-        age = f"{last['age_s']:,.1f} s ago"
-        counts = [f"{last[name]:,}" for name in ("rows_in", "rows_out", "rejected")]
-        watermark = str(last["watermark"] or "-")
-        table.add_row(last["job"], str(last["epoch"]), age, watermark, *counts)
     Console().print(table)
