@@ -108,6 +108,7 @@ def _late(topic: str, events: pl.DataFrame, what: str) -> pl.DataFrame:
         offset="kafka_offset",
         key=pl.lit(None, pl.Binary),
         payload="raw",
+        received_at_us="received_at",
         reason_code=pl.lit("late"),
         reason=pl.lit(f"The watermark has passed the event time and its {what}."),
         contract_version=pl.lit(CONTRACTS[topic].version, pl.Int32),

@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from features.columns import polars_schema
 from features.views import VIEWS, FeatureView
 from features.watching import ALERTS
-from streaming.ports import Clock, Epoch, Output
+from streaming.ports import DEAD, Clock, Epoch, Output
 from streaming.sinks import lease
 from streaming.sinks import postgres_sql as statements
 
@@ -205,8 +205,7 @@ def _put_dead_letters(connection: Connection, epoch: Epoch, dead: pl.DataFrame) 
     if dead.is_empty():
         return
     at = _datetime(epoch.committed_at_us)
-    columns = ("topic", "partition", "offset", "payload", "reason_code", "reason")
-    letters = dead.select(*columns, "contract_version").iter_rows()
+    letters = dead.select(*DEAD).iter_rows()
     with connection.cursor() as cursor:
         cursor.executemany(statements.PUT_DEAD_LETTER, _dated(letters, at))
 
