@@ -12,6 +12,7 @@ import click
 from infra.cli.options import options
 from infra.endpoints import Endpoints
 from infra.settings import load_settings
+from infra.signals import stopping
 
 if TYPE_CHECKING:
     from infra.dead_letters.letters import Place, Selection
@@ -150,7 +151,8 @@ def replay(
 
     They go to their original topic with their key, their bytes and their time of receipt. What the
     stream would only call late goes to the archive, where `userflow backfill` counts it. What is
-    still invalid stays open. A letter that came back is not sent again.
+    still invalid stays open. A letter that came back is not sent again. Ctrl-C ends it early, with
+    the report.
     """
     from rich.console import Console  # noqa: PLC0415
 
@@ -161,8 +163,9 @@ def replay(
     if dry_run:
         report = preview(chosen, endpoints=_endpoints())
     else:
-        with Console(stderr=True).status("replaying") as status:
-            report = run(chosen, endpoints=_endpoints(), wait_s=wait_s, say=status.update)
+        with stopping() as stop, Console(stderr=True).status("replaying") as status:
+            say = status.update
+            report = run(chosen, endpoints=_endpoints(), wait_s=wait_s, say=say, stop=stop)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     else:

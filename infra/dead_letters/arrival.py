@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -23,11 +24,16 @@ GROUP BY 1 ORDER BY 2 DESC, 1"""
 
 
 def wait_until_read(
-    connection: Connection, sent: Sequence[Place], wait_s: float, say: Callable[[str], None]
+    connection: Connection,
+    sent: Sequence[Place],
+    wait_s: float,
+    *,
+    say: Callable[[str], None],
+    stop: threading.Event,
 ) -> bool:
     """Wait at most `wait_s` for committed epochs that have read all of it; whether they have.
 
-    A stream that starts meanwhile will do as well.
+    A stream that starts meanwhile will do as well. `stop` ends the waiting.
     """
     wanted = _last_of_each_job(sent)
     started = time.monotonic()
@@ -38,12 +44,12 @@ def wait_until_read(
             if not _is_read(connection, job, offsets)
         }
         waited = time.monotonic() - started
-        if not wanted or waited >= wait_s:
+        if not wanted or waited >= wait_s or stop.is_set():
             return not wanted
         idle = jobs_without_stream(connection, wanted)
         who = f"a stream of job {', '.join(idle)}" if idle else "the stream to read it"
         say(f"waiting for {who}: {waited:.0f} of at most {wait_s:.0f} s")
-        time.sleep(min(LOOK_EVERY_S, wait_s - waited))
+        stop.wait(min(LOOK_EVERY_S, wait_s - waited))
 
 
 def jobs_without_stream(connection: Connection, jobs: Iterable[str]) -> list[str]:

@@ -12,6 +12,7 @@ What goes into the archive needs less: it is appended if it is not there (`archi
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -46,11 +47,14 @@ SETTLED_S = DELIVERY_S + 5.0
 Say = Callable[[str], None]
 
 
-def replay(selection: Selection, *, endpoints: Endpoints, wait_s: float, say: Say) -> Replayed:
+def replay(
+    selection: Selection, *, endpoints: Endpoints, wait_s: float, say: Say, stop: threading.Event
+) -> Replayed:
     """Replay the open letters that are meant, then wait for the stream for at most `wait_s`.
 
-    Raises `ReplayFailed` if a letter that is named is not there, or Kafka does not take one; what
-    was done until then stays done.
+    `stop` ends it between two parts of the letters, or the waiting. Raises `ReplayFailed` if a
+    letter that is named is not there, or Kafka does not take one; what was done until then stays
+    done.
     """
     with connected(endpoints) as connection, opened(endpoints.kafka) as topics:
         run = _Run(connection, topics, endpoints.lake)
@@ -60,8 +64,10 @@ def replay(selection: Selection, *, endpoints: Endpoints, wait_s: float, say: Sa
         for part in plan(connection, places):
             run.take(part)
             say(f"{len(run.report.fates):,} of {len(places):,} letters")
+            if stop.is_set():
+                break
         connection.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
-        run.conclude(wait_s, say)
+        run.conclude(wait_s, say, stop)
     return run.report
 
 
@@ -112,14 +118,14 @@ class _Run:
         if part.to_archive.letters:
             self._archive(part)
 
-    def conclude(self, wait_s: float, say: Say) -> None:
+    def conclude(self, wait_s: float, say: Say, stop: threading.Event) -> None:
         """What became of it: in the views, and in the archive."""
         report = self.report
         if self._days:
             report.backfill = min(self._days), max(self._days)
         if report.sent_to and wait_s > 0:
             started = time.monotonic()
-            is_read = wait_until_read(self._connection, report.sent_to, wait_s, say)
+            is_read = wait_until_read(self._connection, report.sent_to, wait_s, say=say, stop=stop)
             report.waited_s = time.monotonic() - started
             report.idle_jobs = jobs_without_stream(
                 self._connection, {JOB_OF[place.topic] for place in report.sent_to}

@@ -131,14 +131,17 @@ def refuse(
     connection: Connection, invalid: Iterable[tuple[Letter, Rejected]], version: int | None
 ) -> None:
     """These are still invalid: their rows say why today. `version`: of today's contract."""
+    tries, rows = [], []
+    for letter, now in invalid:
+        place = (letter.topic, letter.partition, letter.offset)
+        why = (now.reason_code, now.reason)
+        tries.append((*place, INVALID, version, *why))
+        # Without a contract nothing new is known of the event itself.
+        if now.reason_code != UNKNOWN_TOPIC:
+            rows.append((*why, version, *place))
     with connection.transaction(), connection.cursor() as cursor:
-        for letter, now in invalid:
-            place = (letter.topic, letter.partition, letter.offset)
-            why = (now.reason_code, now.reason)
-            cursor.execute(REFUSE, [*place, INVALID, version, *why])
-            # Without a contract nothing new is known of the event itself.
-            if now.reason_code != UNKNOWN_TOPIC:
-                cursor.execute(REASON_NOW, [*why, version, *place])
+        cursor.executemany(REFUSE, tries)
+        cursor.executemany(REASON_NOW, rows)
 
 
 def tries_of(connection: Connection, place: Place) -> list[Try]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ from typing import Any
 import polars as pl
 import psycopg
 import pytest
+from click.testing import CliRunner
 from dead_letters import TOPIC, event, put, status_of, topic_holds
 from deltalake import DeltaTable
 from stacks import consume
 
+from infra.cli import main
 from infra.database import PIPELINE
 from infra.dead_letters import trail
 from infra.dead_letters.letters import (
@@ -44,7 +48,8 @@ def stack(stack: Endpoints, tmp_path: Path) -> Endpoints:
 
 def run(stack: Endpoints, *places: Place, **chosen: Any) -> Replayed:
     selection = Selection(places=places, **chosen)
-    return replay(selection, endpoints=stack, wait_s=0, say=lambda _: None)
+    stop = threading.Event()
+    return replay(selection, endpoints=stack, wait_s=0, say=lambda _: None, stop=stop)
 
 
 def valid(stack: Endpoints, offset: int, partition: int = 1, **change: Any) -> Place:
@@ -284,3 +289,52 @@ def test_a_letter_that_came_back_again_is_linked(stack: Endpoints) -> None:
     with connected(stack) as connection:
         assert trail.chain(connection, first) == [first, sent]
         assert trail.chain(connection, sent) == [first, sent]
+
+
+def said(home: Path, *arguments: str) -> Any:
+    done = CliRunner().invoke(main, ["dlq", *arguments], env={"USERFLOW_HOME": str(home)})
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout) if "--json" in arguments else done.stdout
+
+
+def test_a_list_counts_and_names_letters_without_their_payload(
+    stack: Endpoints, stack_home: Path
+) -> None:
+    assert "no such dead letters" in said(stack_home, "list")
+    secret = put(stack, Place(TOPIC, 0, 70_300), b'{"user_id": "secret"}', reason="missing_field")
+    put(stack, Place("user-events", 1, 70_301), None, reason="not_json")
+    listed = said(stack_home, "list", "--json", "--since", "1h", "--limit", "1")
+    assert listed["total"] == 2
+    assert sorted((row["reason_code"], row["letters"]) for row in listed["summary"]) == [
+        ("missing_field", 1),
+        ("not_json", 1),
+    ]
+    assert [row["place"] for row in listed["letters"]] == [str(secret)]
+    text = said(stack_home, "list")
+    assert f"missing_field  open      {secret}  21 B" in text
+    assert "secret" not in text + json.dumps(listed)
+
+
+def test_a_letter_is_shown_with_what_became_of_it(stack: Endpoints, stack_home: Path) -> None:
+    place = put(stack, Place(TOPIC, 0, 70_310), b"\xff[/bold]", key=b"k")
+    run(stack)
+    shown = said(stack_home, "show", str(place), "--json")
+    assert (shown["payload"], shown["key"], shown["status"]) == ("\\xff[/bold]", "k", "open")
+    assert b64decode(shown["payload_base64"]) == b"\xff[/bold]"
+    assert shown["now"]["reason_code"] == "not_json"
+    assert [one["outcome"] for one in shown["replays"]] == ["invalid"]
+    assert "\\xff[/bold]" in said(stack_home, "show", str(place))
+
+
+def test_a_replay_is_one_command(stack: Endpoints, stack_home: Path) -> None:
+    place = valid(stack, 70_320)
+    assert said(stack_home, "replay", "--dry-run", "--json")["sent"] == 1
+    done = said(stack_home, "replay", str(place), "--wait", "0.5", "--json")
+    assert [fate["outcome"] for fate in done["fates"]] == ["sent"]
+    assert (done["features_changed"], done["idle_jobs"]) == (None, ["webtoon"])
+    assert "came back before" in said(stack_home, "replay", str(place))
+    wrong = CliRunner().invoke(
+        main, ["dlq", "show", "t/0/0"], env={"USERFLOW_HOME": str(stack_home)}
+    )
+    assert wrong.exit_code == 1
+    assert CliRunner().invoke(main, ["dlq", "show", "here"]).exit_code == 2
