@@ -127,12 +127,12 @@ class _Run:
             started = time.monotonic()
             is_read = wait_until_read(self._connection, report.sent_to, wait_s, say=say, stop=stop)
             report.waited_s = time.monotonic() - started
-            report.idle_jobs = jobs_without_stream(
-                self._connection, {JOB_OF[place.topic] for place in report.sent_to}
-            )
             if is_read:
                 report.features = self._snapshot.changes()
                 report.came_back = rejected_again(self._connection, report.sent_to)
+            else:
+                jobs = {JOB_OF[place.topic] for place in report.sent_to}
+                report.idle_jobs = jobs_without_stream(self._connection, jobs)
 
     def _refuse(self, invalid: Sequence[tuple[Letter, Rejected]], version: int | None) -> None:
         trail.refuse(self._connection, invalid, version)

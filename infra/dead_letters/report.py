@@ -45,8 +45,8 @@ class Replayed:
 
     `recovered`: letters that a replay had sent before it died. `not_open`: letters that were named
     but came back before. `backfill`: the days to recompute. `features`: by view; None where no
-    epoch has read what was sent within `waited_s`. `idle_jobs`: those of the events sent that no
-    stream runs. `came_back`: reason -> events rejected again.
+    epoch has read what was sent within `waited_s`. `idle_jobs`: those that should read it, but
+    no stream runs them. `came_back`: reason -> events rejected again.
     """
 
     is_dry_run: bool = False
