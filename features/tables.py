@@ -27,6 +27,7 @@ OPERATIONS = (
         rows_in bigint NOT NULL, rows_out bigint NOT NULL,
         accepted bigint NOT NULL, duplicates bigint NOT NULL, rejected bigint NOT NULL,
         PRIMARY KEY (job, checkpoint_id, epoch))""",
+    """CREATE INDEX IF NOT EXISTS stream_epochs_newest ON ops.stream_epochs (job, committed_at)""",
     # Written before an epoch runs: what the wall clock decided must not change on a retry.
     """CREATE TABLE IF NOT EXISTS ops.stream_watermarks (
         job text NOT NULL, checkpoint_id text NOT NULL, epoch bigint NOT NULL,
@@ -37,8 +38,25 @@ OPERATIONS = (
         contract_version integer NOT NULL, status text NOT NULL DEFAULT 'open',
         created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL,
         PRIMARY KEY (topic, partition, "offset"))""",
+    # What a replay needs besides the payload. A number: what a header says may lie before year 1.
+    """ALTER TABLE ops.dead_letters
+        ADD COLUMN IF NOT EXISTS key bytea, ADD COLUMN IF NOT EXISTS received_at_us bigint""",
     """CREATE INDEX IF NOT EXISTS dead_letters_open ON ops.dead_letters
         (created_at) WHERE status = 'open'""",
+    # Every try to replay a letter. `ended_at` is null while nobody knows how it ended; if it was
+    # sent, it stands in the letter's partition from `search_from` on, namely at `sent_offset`.
+    """CREATE TABLE IF NOT EXISTS ops.dead_letter_replays (
+        replay_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        topic text NOT NULL, partition integer NOT NULL, "offset" bigint NOT NULL,
+        started_at timestamptz NOT NULL, ended_at timestamptz, outcome text NOT NULL,
+        contract_version integer, reason_code text, reason text,
+        search_from bigint, sent_offset bigint)""",
+    """CREATE INDEX IF NOT EXISTS dead_letter_replays_of ON ops.dead_letter_replays
+        (topic, partition, "offset")""",
+    """CREATE INDEX IF NOT EXISTS dead_letter_replays_to ON ops.dead_letter_replays
+        (topic, partition, sent_offset) WHERE sent_offset IS NOT NULL""",
+    """CREATE INDEX IF NOT EXISTS dead_letter_replays_unknown ON ops.dead_letter_replays
+        (replay_id) WHERE ended_at IS NULL""",
     # What a store did not take of an epoch that it otherwise has, and why.
     """CREATE TABLE IF NOT EXISTS ops.refused_rows (
         job text NOT NULL, checkpoint_id text NOT NULL, epoch bigint NOT NULL,

@@ -7,6 +7,7 @@ UserflowError
 │   └── PortTaken   a configured port belongs to another program
 ├── StackNotUp      something needs the services, and they were never started
 ├── StreamFailed    a streaming process ended, or did not do in time what it should
+├── ReplayFailed    a dead letter is not there, or could not be sent again
 └── BackfillFailed  there is nothing to recompute from, or it could not be done
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 __all__ = [
     "BackfillFailed",
     "PortTaken",
+    "ReplayFailed",
     "ServiceError",
     "SettingsError",
     "SetupError",
@@ -54,3 +56,7 @@ class StreamFailed(UserflowError):
 
 class BackfillFailed(UserflowError):
     """There is nothing to recompute from, or it could not be done."""
+
+
+class ReplayFailed(UserflowError):
+    """A dead letter is not there, or could not be sent again."""

@@ -83,7 +83,8 @@ def _decode(topic: str, records: pl.DataFrame, at_risk_before: int | None) -> _D
         lineage[rows] if len(rows) < lineage.height else lineage
     )
     events = events.with_columns(pl.col("event_at").dt.timestamp("us"), raw=_raw(at_risk_before))
-    return _Decoded(events, _read(topic, records, events), _dead(topic, records, decoded.rejects))
+    dead = _dead(topic, records.with_columns(received_at_us=received), decoded.rejects)
+    return _Decoded(events, _read(topic, records, events), dead)
 
 
 def _joined(parts: list[_Decoded]) -> _Decoded:
@@ -160,6 +161,7 @@ def _dead(topic: str, records: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFr
         "partition",
         "offset",
         "key",
+        "received_at_us",
         payload="value",
         reason_code="reason_code",
         reason="reason",

@@ -125,6 +125,7 @@ def _dead(topic: str, events: pl.DataFrame, code: str, reason: str) -> pl.DataFr
             offset="kafka_offset",
             key=pl.lit(None, pl.Binary),
             payload=pl.coalesce("raw", "made"),
+            received_at_us="received_at",
             reason_code=pl.lit(code),
             reason=pl.lit(reason),
             contract_version=pl.lit(contract.version, pl.Int32),

@@ -24,12 +24,15 @@ __all__ = [
     "refusals",
 ]
 
+# `received_at_us`: when the record reached us. A number, since what a header says may lie before
+# year 1.
 DEAD = {
     "topic": pl.String,
     "partition": pl.Int32,
     "offset": pl.Int64,
     "key": pl.Binary,
     "payload": pl.Binary,
+    "received_at_us": pl.Int64,
     "reason_code": pl.String,
     "reason": pl.String,
     "contract_version": pl.Int32,

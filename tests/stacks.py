@@ -50,7 +50,7 @@ def consume(stack: Endpoints, topic: str) -> list[Any]:
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     messages, ended = [], 0
     while ended < len(partitions):
-        for message in consumer.consume(500, timeout=10):
+        for message in consumer.consume(500, timeout=0.5):
             if message.error():
                 ended += 1
             else:

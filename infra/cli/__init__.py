@@ -23,6 +23,7 @@ COMMANDS = {
     "send": ("infra.cli.produce", "Send recorded events."),
     "stream": ("infra.cli.stream", "Run the streaming jobs."),
     "backfill": ("infra.cli.backfill", "Recompute feature views from the archived events."),
+    "dlq": ("infra.cli.dlq", "Dead letters: list them, show one, replay them."),
     "get": ("infra.cli.stream", "Show the online features of one entity."),
     "contracts": ("infra.cli.contracts", "List, show, compare and export the event contracts."),
     "features": ("infra.cli.features", "The catalogue: list, show and describe the features."),

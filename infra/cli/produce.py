@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from features.contract import Contract
 from infra.cli.contracts import ContractName
+from infra.cli.options import options
 from infra.endpoints import Endpoints
 from infra.errors import UserflowError
 from infra.settings import load_settings
@@ -77,17 +78,6 @@ class StartTime(click.ParamType[int]):
             return parse_iso_us(value) // MS_US * MS_US
         except ValueError:
             self.fail(f"{value!r} is neither `now` nor an ISO-8601 time.", param, ctx)
-
-
-def options(*given: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several options as one decorator, in the order of the help."""
-
-    def decorate(command: Any) -> Any:
-        for option in reversed(given):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 sending = options(

@@ -13,7 +13,7 @@ import psycopg
 
 from features.views import FeatureView
 from features.watching import ALERTS
-from streaming.ports import REFUSED, Epoch, Output, no_refusals, refusals
+from streaming.ports import DEAD, REFUSED, Epoch, Output, no_refusals, refusals
 from streaming.sinks import postgres_sql as statements
 from streaming.sinks.halves import in_halves
 
@@ -141,8 +141,7 @@ def _upsert(connection: Connection, view: FeatureView, epoch: Epoch, rows: pl.Da
 
 def _put_dead_letters(connection: Connection, epoch: Epoch, dead: pl.DataFrame) -> None:
     at = to_datetime(epoch.committed_at_us)
-    columns = ("topic", "partition", "offset", "payload", "reason_code", "reason")
-    letters = dead.select(*columns, "contract_version").iter_rows()
+    letters = dead.select(*DEAD).iter_rows()
     with connection.cursor() as cursor:
         dated: Iterable[Any] = ((*letter, at, at) for letter in letters)
         cursor.executemany(statements.PUT_DEAD_LETTER, dated)

@@ -55,12 +55,15 @@ INSERT INTO ops.stream_epochs (job, checkpoint_id, epoch, generation, committed_
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 
 PUT_DEAD_LETTER = """
-INSERT INTO ops.dead_letters AS old (topic, partition, "offset", payload, reason_code, reason,
-    contract_version, created_at, updated_at)
-VALUES (%s, %s, %s, %b, %s, %s, %s, %s, %s)
+INSERT INTO ops.dead_letters AS old (topic, partition, "offset", key, payload, received_at_us,
+    reason_code, reason, contract_version, created_at, updated_at)
+VALUES (%s, %s, %s, %b, %b, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (topic, partition, "offset") DO UPDATE SET
     reason_code = excluded.reason_code, reason = excluded.reason,
-    contract_version = excluded.contract_version, updated_at = excluded.updated_at"""
+    contract_version = excluded.contract_version, updated_at = excluded.updated_at,
+    -- Letters of older versions were kept without these.
+    key = coalesce(old.key, excluded.key),
+    received_at_us = coalesce(old.received_at_us, excluded.received_at_us)"""
 
 PUT_ALERT = """
 INSERT INTO ops.alerts (user_id, event_id, alert_type, severity, reason, value, threshold, event_at)

@@ -237,6 +237,7 @@ def letters(*rows: Mapping[str, Any]) -> pl.DataFrame:
         "offset": 9,
         "key": b"k",
         "payload": b"{",
+        "received_at_us": 1_790_000_000_000_000,
         "reason_code": "not_json",
         "reason": "Not JSON.",
         "contract_version": 1,
