@@ -49,6 +49,11 @@ class Boards:
         """When an epoch should look again, on the wall clock; None if nothing has changed since."""
         return None if not self._is_stale else (self._looked_at_us or 0) + EVERY_US
 
+    def forget(self) -> None:
+        """What was shown last was not written: ask again what is served, and look soon."""
+        self._newest.clear()
+        self._looked_at_us, self._is_stale = None, True
+
     def show(self, rows: Mapping[str, pl.DataFrame], now_us: int) -> dict[str, pl.DataFrame]:
         """The changed rows of all views; with a board they are completed, and others join them."""
         looks = self._is_replay or now_us - (self._looked_at_us or 0) >= EVERY_US

@@ -85,7 +85,11 @@ class EpochRunner:
     def __call__(self, batch: DataFrame, number: int) -> None:
         """Run one epoch; raising leaves it to be run again."""
         with self.busy:
-            self._run(batch, number)
+            try:
+                self._run(batch, number)
+            except BaseException:
+                self.boards.forget()
+                raise
 
     def summary(self) -> dict[str, object]:
         """What this run has done, for people and programs."""
@@ -126,6 +130,8 @@ class EpochRunner:
         )
         made = self._output(frames, rows_in)
         epoch, output, after = self.store.commit(epoch, made, after)
+        if output is not made:
+            self.boards.forget()
         stages = {"process": processed - started, self.store.name: time.perf_counter() - processed}
         stages |= self._follow(epoch, output)
         self.clock = after
