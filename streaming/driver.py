@@ -58,13 +58,21 @@ def run_until(stop: threading.Event, jobs: Sequence[Running], wake: Waker) -> No
 
 def drain(stop: threading.Event, jobs: Sequence[Running], wake: Waker) -> None:
     """Process what is there, then let the final watermark pass, so that what is due closes."""
+    # An epoch even where nothing is new: it tells what a stream that was stopped left open.
+    wake()
     for running in jobs:
         _drain(stop, running)
-        clock, due = running.runner.clock, running.runner.next_due_us
-        at = None if clock is None else clock.watermark_us
-        if not stop.is_set() and at is not None and due is not None and due < at:
+        if not stop.is_set() and _is_left(running.runner):
             wake()
             _drain(stop, running)
+
+
+def _is_left(runner: EpochRunner) -> bool:
+    """Whether the final watermark, or a look at all rows, would still change something."""
+    clock, due = runner.clock, runner.next_due_us
+    if clock is None or clock.watermark_us is None:
+        return False
+    return runner.boards.wanted_at_us is not None or (due is not None and due < clock.watermark_us)
 
 
 def _drain(stop: threading.Event, running: Running) -> None:

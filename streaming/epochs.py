@@ -139,6 +139,8 @@ class EpochRunner:
         )
         output = self._output(frames, rows_in)
         epoch, output, after = self.store.commit(asked, output, after)
+        if epoch is not asked:  # what was shown is not what was written
+            self.boards.forget()
         stages = {"process": processed - started, self.store.name: time.perf_counter() - processed}
         seconds, refused = self._follow(epoch, output)
         stages |= seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
@@ -116,6 +117,37 @@ def state_growth(
     figures = measure(job, keys, events, master=master, say=_say)
     given = conditions(job=job, events=events, master=master)
     click.echo(report.state_growth(figures, given, as_json=as_json))
+
+
+@bench.command()
+@click.option("--kills", default=50, show_default=True, type=click.IntRange(1, 200))
+@click.option("--seed", default=1, show_default=True, help="Says what is killed, and when.")
+@click.option(
+    "--write",
+    "page",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Also put the tables into this page, between its marks.",
+)
+@master_option
+@as_json_option
+def chaos(*, kills: int, seed: int, page: Path | None, master: str, as_json: bool) -> None:
+    """Kill the driver, workers, Kafka, PostgreSQL and Redis under load, and compare all stores.
+
+    Exit code 1 if anything was lost, duplicated or different, or a recovery took over 30 s. Needs a
+    checkout of the repository: what is right is decided by the naive oracle of its tests.
+    """
+    from benchmarks.chaos import report  # noqa: PLC0415
+    from benchmarks.chaos.campaign import run_campaign  # noqa: PLC0415
+    from benchmarks.machine import conditions  # noqa: PLC0415
+
+    campaign = run_campaign(kills, seed, master=master, say=_say)
+    given = conditions(seed=seed, master=master)
+    if page is not None:
+        command = f"userflow bench chaos --kills {kills} --seed {seed}"
+        report.put_between_marks(page, report.markdown(campaign, given, command))
+    click.echo(report.text(campaign, given, as_json=as_json))
+    if not campaign.is_right:
+        click.get_current_context().exit(1)
 
 
 def _throughput(

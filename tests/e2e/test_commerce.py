@@ -1,7 +1,8 @@
 """The windowed features of shoppers: Kafka, Spark, PostgreSQL, Redis and Delta against the oracle.
 
 Two runs, forty minutes of event time apart: the second finds the first one's state, and windows
-have run empty for those who did not come back.
+have run empty for those who did not come back. Between them lies what the rules look for: all of it
+is decided in the second.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import polars as pl
 import psycopg
 import pytest
 import redis
-import shopping
 from comparing import differences, known, online, plain
 from deltalake import DeltaTable
 from oracle import patterns
 from oracle.views import Log, expected, with_categories
+from shopping import watched
 from stacks import consume
 
 from features.commerce_user import COMMERCE_USER
@@ -42,20 +43,6 @@ SECOND = 1_000_000
 START_US = 1_790_000_000 * SECOND
 DELAY = 10 * SECOND
 Row = dict[str, Any]
-
-
-# Between the two runs, so that the second decides all of it: what each shopper does (see shopping).
-WATCHED = {
-    "leaves a cart": ("2:00 add shoe",),
-    "compares": (
-        "2:00 view cup/cups", "2:10 view mug/cups", "2:20 add cup", "2:30 view jar/cups",
-        "2:40 add mug",
-    ),
-    "clicks": ("3:00 click", "3:00.099 click", "3:00.199 click"),
-    "splurges": ("3:00 pay 10", "3:10 pay 10", "3:20 pay 50", "3:30 pay 1000"),
-    "travels": ("3:00 from 10.0.0.1", "4:00 from 10.0.0.2"),
-    "buys": ("2:00 add shoe", "11:59 buy shoe"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,28 +89,6 @@ def stream(home: Path) -> Row:
     assert done.returncode == 0, done.stderr[-3000:]
     summary: Row = json.loads(done.stdout.splitlines()[-1])[0]
     return summary
-
-
-def watched() -> list[Sent]:
-    return [
-        Sent(
-            topic=TOPIC,
-            key=None,
-            value=json.dumps(as_sent(shopper, event)).encode(),
-            event_at_us=event["event_at"],
-            due_us=event["event_at"],
-            received_at_ms=event["event_at"] // 1000,
-        )
-        for shopper, lines in WATCHED.items()
-        for event in shopping.log(*lines)
-    ]
-
-
-def as_sent(shopper: str, event: Row) -> Row:
-    known = {name: value for name, value in event.items() if value is not None}
-    known["timestamp"] = known.pop("event_at") // 1000
-    names = {"user_id": shopper, "event_id": f"{shopper} {event['event_id']}", "order_id": "o"}
-    return known | names | {"page_url": "/", "element_id": "button"}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from unittest.mock import MagicMock
 
 import polars as pl
@@ -10,13 +11,16 @@ import pyarrow as pa
 import pytest
 from structlog.testing import capture_logs
 
+from features.columns import polars_type
 from features.dimensions import no_dimensions
+from features.views import VIEWS
+from streaming import epochs
 from streaming.decode_stage import READ
 from streaming.epochs import EpochRunner, LostEpoch
 from streaming.jobs import JOBS
 from streaming.outcome import Outcome
 from streaming.packing import to_blob
-from streaming.sinks.memory import ClockStore
+from streaming.sinks.memory import ClockStore, MemoryEpochStore
 
 SECOND = 1_000_000
 
@@ -66,3 +70,64 @@ def test_the_line_of_an_epoch_names_the_keys_that_had_most_too_much_to_remember(
     assert lines[0]["late_for"] == {"user_features": 2}
     most = {"crawler": 3, "bot": 2, "a": 1, "b": 1, "c": 1}
     assert lines[0]["capped"] == {"user_features": most}
+
+
+def of_episodes(store: MemoryEpochStore, monkeypatch: pytest.MonkeyPatch, *, at_s: int) -> Any:
+    """A process of a running stream that keeps one view with ranks, at that time."""
+    monkeypatch.setattr(epochs, "_now_us", lambda: at_s * SECOND)
+    return EpochRunner(
+        JOBS["webtoon"].only(["episode_features"]),
+        store=store,
+        sinks=[],
+        end_offsets=lambda _: {},
+        dimensions=no_dimensions(),
+        max_offsets=10,
+        is_replay=False,
+    )
+
+
+def episode(name: str, reads: int) -> MagicMock:
+    """An epoch in which one episode was read."""
+    declared = VIEWS["episode_features"].windows
+    assert declared is not None
+    columns = {"episode_id": pl.String, **{one.name: polars_type(one) for one in declared.columns}}
+    row = {"episode_id": name, "read_count_24h": reads, "read_count_7d": reads}
+    rows = pl.DataFrame([{column: row.get(column) for column in columns}], columns)
+    stamped = rows.with_columns(event_at=pl.lit(SECOND, pl.Int64), by_event=pl.lit(value=True))
+    made = batch("rows:episode_features", [to_blob(stamped)])
+    made.sparkSession.sparkContext.getLocalProperty.return_value = "checkpoint"
+    return made
+
+
+def ranks(store: MemoryEpochStore) -> dict[str, int]:
+    rows = store.rows("episode_features")
+    return dict(rows.select("episode_id", "current_popularity_rank").rows())
+
+
+def test_a_rank_that_a_repeated_epoch_did_not_write_is_written_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryEpochStore()
+    before = of_episodes(store, monkeypatch, at_s=100)
+    before(episode("a", 10), 0)
+    before(episode("b", 20), 1)  # ranks are not looked at again yet
+    after = of_episodes(store, monkeypatch, at_s=101)  # Spark had not committed epoch 1
+    after(episode("b", 20), 1)
+    monkeypatch.setattr(epochs, "_now_us", lambda: 200 * SECOND)
+    after(episode("c", 5), 2)
+    assert ranks(store) == {"b": 1, "a": 2, "c": 3}
+
+
+def test_a_rank_that_a_failed_epoch_did_not_write_is_written_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryEpochStore()
+    job = of_episodes(store, monkeypatch, at_s=100)
+    job(episode("a", 10), 0)
+    monkeypatch.setattr(epochs, "_now_us", lambda: 200 * SECOND)
+    with monkeypatch.context() as away:
+        away.setattr(store, "commit", MagicMock(side_effect=OSError("away")))
+        with pytest.raises(OSError, match="away"):
+            job(episode("b", 20), 1)
+    job(episode("b", 20), 1)
+    assert ranks(store) == {"b": 1, "a": 2}
