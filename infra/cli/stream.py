@@ -8,7 +8,7 @@ import sys
 import click
 
 from infra.endpoints import Endpoints
-from infra.errors import StreamFailed, UserflowError
+from infra.errors import UserflowError
 from infra.settings import Settings, load_settings
 from infra.signals import stopping
 
@@ -34,42 +34,12 @@ def stream(*, jobs: str, available_now: bool, master: str, supervise: bool, as_j
         _supervise(settings, jobs, master, available_now=available_now, as_json=as_json)
         return
 
-    from pyspark.errors import StreamingQueryException  # noqa: PLC0415
-
-    from infra.alarms import watched_sources  # noqa: PLC0415 - Spark's imports take seconds
-    from infra.logs import configure_logs  # noqa: PLC0415
-    from infra.stream_metrics import measured  # noqa: PLC0415
-    from infra.streams import all_stores, run_jobs, spark_session  # noqa: PLC0415
+    from infra.logs import configure_logs  # noqa: PLC0415 - Spark's imports take seconds
+    from infra.stream_process import run_stream  # noqa: PLC0415
 
     configure_logs(settings.log_level)
-    spark = spark_session(settings, master)
-    try:
-        # After Spark's start, which puts a handler of its own on Ctrl-C.
-        with (
-            stopping() as stop,
-            measured(settings, endpoints, chosen) as metrics,
-            watched_sources(chosen, endpoints, settings) as watch,
-        ):
-            runners = run_jobs(
-                chosen,
-                spark=spark,
-                open_stores=all_stores,
-                endpoints=endpoints,
-                settings=settings,
-                stop=stop,
-                available_now=available_now,
-                listeners=[metrics, watch],
-                restarted=metrics.restarted,
-            )
-    except StreamingQueryException as error:
-        reason = str(error).strip().splitlines()[0]
-        raise StreamFailed(
-            f"The stream stopped: {reason} More is in {settings.home / 'logs' / 'spark.log'}; "
-            "the next start goes on from the last committed epoch."
-        ) from error
-    finally:
-        spark.stop()
-    _print([runner.summary() for runner in runners], as_json=as_json)
+    summaries = run_stream(chosen, settings, endpoints, master=master, available_now=available_now)
+    _print(summaries, as_json=as_json)
 
 
 def _supervise(

@@ -1,0 +1,80 @@
+"""One streaming process: a session, the jobs, who listens to them, and their errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from py4j.protocol import Py4JNetworkError  # type: ignore[import-untyped]
+from pyspark.errors import StreamingQueryException
+
+from infra.alarms import watched_sources
+from infra.endpoints import Endpoints
+from infra.errors import StreamFailed
+from infra.settings import Settings
+from infra.signals import stopping
+from infra.stream_metrics import measured
+from infra.streams import all_stores, run_jobs, spark_session
+from streaming.epochs import LostEpoch
+from streaming.jobs import Job
+from streaming.sinks.lease import LeaseTaken
+
+__all__ = ["run_stream"]
+
+# What every call to a JVM that is no more raises.
+NO_JVM = (Py4JNetworkError, ConnectionError)
+
+
+def run_stream(
+    jobs: Sequence[Job],
+    settings: Settings,
+    endpoints: Endpoints,
+    *,
+    master: str,
+    available_now: bool,
+) -> list[dict[str, object]]:
+    """Run jobs until a signal, or until all that is there is processed; returns their summaries.
+
+    Raises `StreamFailed`.
+    """
+    with _errors_of_ours(settings.home / "logs" / "spark.log"):
+        spark = spark_session(settings, master)
+        try:
+            # After Spark's start, which puts a handler of its own on Ctrl-C.
+            with (
+                stopping() as stop,
+                measured(settings, endpoints, jobs) as metrics,
+                watched_sources(jobs, endpoints, settings) as watch,
+            ):
+                runners = run_jobs(
+                    jobs,
+                    spark=spark,
+                    open_stores=all_stores,
+                    endpoints=endpoints,
+                    settings=settings,
+                    stop=stop,
+                    available_now=available_now,
+                    listeners=[metrics, watch],
+                    restarted=metrics.restarted,
+                )
+        finally:
+            with suppress(*NO_JVM):
+                spark.stop()
+    return [runner.summary() for runner in runners]
+
+
+@contextmanager
+def _errors_of_ours(log: Path) -> Iterator[None]:
+    goes_on = f"More is in {log}; the next start goes on from the last committed epoch."
+    try:
+        yield
+    except (LeaseTaken, LostEpoch) as error:
+        raise StreamFailed(str(error)) from error
+    except StreamingQueryException as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StreamFailed(f"The stream stopped: {reason} {goes_on}") from error
+    except NO_JVM as error:
+        raise StreamFailed(
+            f"The stream stopped: its JVM has ended or been killed. {goes_on}"
+        ) from error
