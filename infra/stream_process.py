@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 from py4j.protocol import Py4JNetworkError  # type: ignore[import-untyped]
 from pyspark.errors import StreamingQueryException
 
 from infra.alarms import watched_sources
+from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
 from infra.errors import StreamFailed
 from infra.settings import Settings
@@ -18,7 +20,7 @@ from infra.stream_metrics import measured
 from infra.streams import all_stores, run_jobs, spark_session
 from streaming.epochs import LostEpoch
 from streaming.jobs import Job
-from streaming.sinks.lease import LeaseTaken
+from streaming.sinks.lease import LeaseTaken, take
 
 __all__ = ["run_stream"]
 
@@ -39,6 +41,7 @@ def run_stream(
     Raises `StreamFailed`.
     """
     with _errors_of_ours(settings.home / "logs" / "spark.log"):
+        _look_for_another(jobs, endpoints)
         spark = spark_session(settings, master)
         try:
             # After Spark's start, which puts a handler of its own on Ctrl-C.
@@ -64,6 +67,13 @@ def run_stream(
     return [runner.summary() for runner in runners]
 
 
+def _look_for_another(jobs: Sequence[Job], endpoints: Endpoints) -> None:
+    """Raises `LeaseTaken` before Spark starts, which takes long; the stores ask again."""
+    with psycopg.connect(pipeline_conninfo(endpoints.postgres), autocommit=True) as connection:
+        for job in jobs:
+            take(connection, job.name)
+
+
 @contextmanager
 def _errors_of_ours(log: Path) -> Iterator[None]:
     goes_on = f"More is in {log}; the next start goes on from the last committed epoch."
@@ -74,6 +84,11 @@ def _errors_of_ours(log: Path) -> Iterator[None]:
     except StreamingQueryException as error:
         reason = str(error).strip().splitlines()[0]
         raise StreamFailed(f"The stream stopped: {reason} {goes_on}") from error
+    except psycopg.OperationalError as error:
+        raise StreamFailed(
+            f"PostgreSQL does not answer ({type(error).__name__}): `userflow status` shows what "
+            "runs, `userflow up` starts what does not."
+        ) from error
     except NO_JVM as error:
         raise StreamFailed(
             f"The stream stopped: its JVM has ended or been killed. {goes_on}"
