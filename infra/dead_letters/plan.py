@@ -77,8 +77,8 @@ def _part(connection: Connection, judged: Judged) -> Part:
     return Part(
         topic=judged.topic,
         version=contract.version if contract else None,
-        to_send=valid.at([not is_late for is_late in late]) if late else valid,
-        to_archive=valid.at(late) if late else valid,
+        to_send=valid.at([not is_late for is_late in late]),
+        to_archive=valid.at(late),
         invalid=judged.invalid,
     )
 

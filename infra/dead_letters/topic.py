@@ -138,19 +138,18 @@ class Topics:
         if first >= end:
             return
         self._consumer.assign([TopicPartition(*partition, first)])
-        while True:
-            messages = self._consumer.consume(500, timeout=ANSWER_S)
-            if not messages:
-                raise ReplayFailed(f"Kafka does not show what {partition[0]}/{partition[1]} holds.")
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    yield message
-                elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-                    raise KafkaException(error)
-                # A compacted log may end before `end`: its last records are gone.
-                if error is not None or (message.offset() or 0) >= end - 1:
-                    return
+        while message := self._consumer.poll(ANSWER_S):
+            error = message.error()
+            if error is None:
+                yield message
+            elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                raise KafkaException(error)
+            # A compacted log may end before `end`: its last records are gone.
+            if error is not None or (message.offset() or 0) >= end - 1:
+                return
+        raise ReplayFailed(
+            f"Kafka does not show what {partition[0]}/{partition[1]} holds: replay again."
+        )
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def test_a_failed_epoch_leaves_nothing(
     postgres: PostgresEpochStore, suite_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(postgres_sql, "PUT_DEAD_LETTER", "INSERT %s %s %s %s %s %s %s %s %s")
+        broken.setattr(postgres_sql, "PUT_DEAD_LETTER", "INSERT" + " %s" * 11)
         with pytest.raises(psycopg.errors.SyntaxError):
             postgres.commit(epoch(0), output({"note": "half"}, dead=letters({})), CLOCK)
     assert DrivenPostgres(postgres, suite_table).dump() == []

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 import redis
 from comparing import online
 from confluent_kafka import Producer
-from dead_letters import TOPIC, event, topic_holds
+from dead_letters import TOPIC, event, status_of, topic_holds
 from deltalake import DeltaTable
 
 from infra.dead_letters.letters import Place
@@ -114,8 +115,10 @@ def story(stack: Endpoints, stack_home: Path) -> Story:
     dying = started(stack_home, *REPLAY, str(letters["died"]), program=("-c", DIES))
     dying.communicate(timeout=60)
     assert dying.returncode == 9
-    # Waits until the stream that runs beside it has read what it sent.
+    # It waits for a stream; one that starts now reads what it has sent.
     waiting = started(stack_home, *REPLAY, "--wait", "200", program=("-m", "infra"))
+    while status_of(stack, letters["old"])[0] == "open" and waiting.poll() is None:
+        time.sleep(0.2)
     stream(stack_home)
     said = [json.loads(output_of(waiting))]
     rows.append(online(stack, "session_features"))
