@@ -32,6 +32,13 @@ OPERATIONS = (
     """CREATE TABLE IF NOT EXISTS ops.stream_watermarks (
         job text NOT NULL, checkpoint_id text NOT NULL, epoch bigint NOT NULL,
         watermark timestamptz NOT NULL, PRIMARY KEY (job, checkpoint_id, epoch))""",
+    # `layout`: what the state in the checkpoint is made for. `place`: its name below the root.
+    """CREATE TABLE IF NOT EXISTS ops.stream_checkpoints (
+        job text NOT NULL, generation bigint NOT NULL, place text NOT NULL, layout jsonb NOT NULL,
+        state text NOT NULL CHECK (state IN ('building', 'active', 'retired')),
+        made_at timestamptz NOT NULL, PRIMARY KEY (job, generation))""",
+    """CREATE UNIQUE INDEX IF NOT EXISTS stream_checkpoints_active
+        ON ops.stream_checkpoints (job) WHERE state = 'active'""",
     """CREATE TABLE IF NOT EXISTS ops.dead_letters (
         topic text NOT NULL, partition integer NOT NULL, "offset" bigint NOT NULL,
         payload bytea, reason_code text NOT NULL, reason text NOT NULL,

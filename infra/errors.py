@@ -7,15 +7,19 @@ UserflowError
 │   └── PortTaken   a configured port belongs to another program
 ├── StackNotUp      something needs the services, and they were never started
 ├── StreamFailed    a streaming process ended, or did not do in time what it should
+│   └── CheckpointMismatch  a checkpoint is not the one that the stores, code and settings expect
 ├── ReplayFailed    a dead letter is not there, or could not be sent again
-└── BackfillFailed  there is nothing to recompute from, or it could not be done
+├── BackfillFailed  there is nothing to recompute from, or it could not be done
+└── RepairFailed    a store did not answer while it was repaired
 """
 
 from __future__ import annotations
 
 __all__ = [
     "BackfillFailed",
+    "CheckpointMismatch",
     "PortTaken",
+    "RepairFailed",
     "ReplayFailed",
     "ServiceError",
     "SettingsError",
@@ -54,9 +58,17 @@ class StreamFailed(UserflowError):
     """A streaming process ended, or did not do in time what it should."""
 
 
+class CheckpointMismatch(StreamFailed):
+    """A checkpoint is not the one that the stores, the code and the settings expect."""
+
+
 class BackfillFailed(UserflowError):
     """There is nothing to recompute from, or it could not be done."""
 
 
 class ReplayFailed(UserflowError):
     """A dead letter is not there, or could not be sent again."""
+
+
+class RepairFailed(UserflowError):
+    """A store did not answer while it was repaired."""

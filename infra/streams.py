@@ -15,18 +15,22 @@ from psycopg import sql
 from pyspark.sql import SparkSession
 
 from features.dimensions import EPISODES, PRODUCTS, Dimensions
+from infra.checkpoints import Checkpoint, open_checkpoint
 from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
 from infra.jars import spark_jars
 from infra.settings import Settings
 from infra.stack.probes import probe_kafka, probe_postgres, probe_redis
 from infra.stream_status import told
+from streaming.checkpoint import checkpoint_id
 from streaming.driver import drain, run_until, waker
 from streaming.epochs import EpochRunner
 from streaming.jobs import Job
+from streaming.layout import layout_of
 from streaming.outages import Probe, ServiceWatch
 from streaming.ports import EpochStore, Sink
-from streaming.query import Plan
+from streaming.query import Plan, Seed
+from streaming.rebuild import read_seed
 from streaming.report import Listener
 from streaming.running import Restarted, Running
 from streaming.session import SparkOptions, create_session
@@ -34,7 +38,7 @@ from streaming.sinks.delta import DeltaSink
 from streaming.sinks.postgres import PostgresEpochStore
 from streaming.sinks.redis import RedisSink
 from streaming.sinks.topics import DeadLetterTopicSink, FeatureTopicSink
-from streaming.source import end_offsets, read_kafka
+from streaming.source import end_offsets, offsets_json, read_kafka
 
 __all__ = ["OpenStores", "Stores", "all_stores", "load_dimensions", "run_jobs", "spark_session"]
 
@@ -114,6 +118,7 @@ def run_jobs(
         for job in jobs:
             stores = stack.enter_context(open_stores(endpoints))
             stores.epochs.hold(job.name)
+            checkpoint = _checkpoint(job, spark, endpoints, settings)
             runner = EpochRunner(
                 job,
                 store=stores.epochs,
@@ -122,17 +127,25 @@ def run_jobs(
                 dimensions=dimensions,
                 max_offsets=most,
                 is_replay=available_now,
+                generation=checkpoint.generation,
                 listeners=listeners,
             )
+            begin = _begin(job, checkpoint, spark, stores.epochs, endpoints)
             plan = Plan(
                 job=job,
                 records=read_kafka(
-                    spark, endpoints.kafka, job.topics, wakers=job.wakers, max_offsets=most
+                    spark,
+                    endpoints.kafka,
+                    job.topics,
+                    wakers=job.wakers,
+                    max_offsets=most,
+                    begin=begin,
                 ),
                 run_epoch=runner,
-                checkpoint=f"{settings.checkpoint_root}/{job.name}",
+                checkpoint=checkpoint.place,
                 buckets=settings.buckets,
                 dimensions=dimensions,
+                seed=read_seed(spark, job, checkpoint.place) if checkpoint.is_seeded else Seed(),
             )
             running.append(Running(plan, runner, watch, _both(file.restarted, restarted)))
         process(stop, running, waker(endpoints.kafka))
@@ -153,6 +166,33 @@ def _probes(endpoints: Endpoints) -> dict[str, Probe]:
         "postgres": partial(probe_postgres, endpoints.postgres),
         "redis": partial(probe_redis, endpoints.redis),
     }
+
+
+def _checkpoint(
+    job: Job, spark: SparkSession, endpoints: Endpoints, settings: Settings
+) -> Checkpoint:
+    layout = layout_of(
+        job, buckets=settings.buckets, shuffle_partitions=settings.shuffle_partitions
+    )
+    with psycopg.connect(pipeline_conninfo(endpoints.postgres)) as connection:
+        return open_checkpoint(
+            connection,
+            job.name,
+            layout,
+            root=settings.checkpoint_root,
+            id_of=partial(checkpoint_id, spark),
+        )
+
+
+def _begin(
+    job: Job, checkpoint: Checkpoint, spark: SparkSession, store: EpochStore, endpoints: Endpoints
+) -> str:
+    """From where on a new checkpoint reads: one that a rebuild made, from its clock on."""
+    if not checkpoint.is_seeded:
+        return "earliest"
+    clock = store.clock_after(job.name, str(checkpoint_id(spark, checkpoint.place)), -1)
+    read = {} if clock is None else clock.offsets
+    return offsets_json(end_offsets(endpoints.kafka)(job.topics), read)
 
 
 def load_dimensions(url: str) -> Dimensions:

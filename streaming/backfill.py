@@ -36,13 +36,21 @@ from streaming.packing import bucket_labels, from_blob, to_blob
 from streaming.state.memory import MemoryState
 
 __all__ = [
+    "SLICED",
+    "Blobs",
     "Span",
     "Step",
+    "Task",
     "archive_columns",
+    "as_batch",
+    "by_kind",
     "changed_rows",
     "entity_step",
     "event_step",
+    "in_order",
+    "last_of",
     "replay",
+    "slicing",
 ]
 
 SLICED = "bucket int, slice long, kind string, blob binary"
@@ -95,21 +103,23 @@ def changed_rows(
     slice an entity stands in one of the two, once. Of a view with a board come earlier slices too.
     """
     sliced = [
-        events.mapInArrow(_slicing(topic, job, buckets, span.slice_us), SLICED)
+        events.mapInArrow(slicing(topic, job, buckets, span.slice_us), SLICED)
         for topic, events in archives.items()
     ]
     of_events = _replaying(lambda label: event_step(job, dimensions, buckets, label), span)
-    changed = _in_order(reduce(DataFrame.union, sliced), buckets).mapInArrow(of_events, SLICED)
+    changed = in_order(reduce(DataFrame.union, sliced), buckets).mapInArrow(of_events, SLICED)
     if not job.feeds:
         return changed
     of_entities = _replaying(lambda label: entity_step(job, dimensions, label), span)
-    return _in_order(changed, buckets).mapInArrow(of_entities, SLICED)
+    return in_order(changed, buckets).mapInArrow(of_entities, SLICED)
 
 
-def event_step(job: Job, dimensions: Dimensions, buckets: int, label: int) -> Step:
+def event_step(
+    job: Job, dimensions: Dimensions, buckets: int, label: int, state: MemoryState | None = None
+) -> Step:
     """The first stage of a bucket, which knows nothing yet; it takes the events by topic."""
     stage = EventStage(job, dimensions, buckets)
-    stage.init(MemoryState())  # type: ignore[arg-type]
+    stage.init(state or MemoryState())  # type: ignore[arg-type]
 
     def step(blobs: Blobs, watermark: int | None) -> Outcome:
         outcome = Outcome(label)
@@ -119,10 +129,12 @@ def event_step(job: Job, dimensions: Dimensions, buckets: int, label: int) -> St
     return step
 
 
-def entity_step(job: Job, dimensions: Dimensions, label: int) -> Step:
+def entity_step(
+    job: Job, dimensions: Dimensions, label: int, state: MemoryState | None = None
+) -> Step:
     """The second stage of a bucket: it takes feeds and passes on what is not for it."""
     stage = EntityStage(job, dimensions)
-    stage.init(MemoryState())  # type: ignore[arg-type]
+    stage.init(state or MemoryState())  # type: ignore[arg-type]
 
     def step(blobs: Blobs, watermark: int | None) -> Outcome:
         outcome = Outcome(label)
@@ -196,10 +208,11 @@ def _newest(packed: Iterable[Packed]) -> Iterator[Packed]:
         if len(rows) == 1:  # a stage names an entity once
             yield rows[0]
         else:
-            yield from _last(view, rows)
+            yield from last_of(view, rows)
 
 
-def _last(view: str, rows: Sequence[Packed]) -> Iterator[Packed]:
+def last_of(view: str, rows: Sequence[Packed]) -> Iterator[Packed]:
+    """The last that happened to each entity of a view."""
     frames = [from_blob(blob).with_columns(kind=pl.lit(kind)) for _, kind, blob in rows]
     label, _, _ = rows[0]
     last = pl.concat(frames, how="diagonal").unique(VIEWS[view].key, keep="last")
@@ -207,11 +220,12 @@ def _last(view: str, rows: Sequence[Packed]) -> Iterator[Packed]:
         yield label, str(kind), to_blob(part)
 
 
-def _in_order(sliced: DataFrame, buckets: int) -> DataFrame:
+def in_order(sliced: DataFrame, buckets: int) -> DataFrame:
+    """Each bucket in one task, slice by slice."""
     return sliced.repartition(buckets, "bucket").sortWithinPartitions("bucket", "slice")
 
 
-def _slicing(topic: str, job: Job, buckets: int, slice_us: int) -> Task:
+def slicing(topic: str, job: Job, buckets: int, slice_us: int) -> Task:
     """For `mapInArrow`: archived events to packed rows."""
 
     def task(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -225,7 +239,7 @@ def _slicing(topic: str, job: Job, buckets: int, slice_us: int) -> Task:
                 for (number,), part in parts.items()
                 for bucket, blob in events_in_buckets(part, job.key_of[topic], buckets)
             ]
-            yield _batch(rows)
+            yield as_batch(rows)
 
     return task
 
@@ -239,21 +253,23 @@ def _replaying(start: Callable[[int], Step], span: Span) -> Task:
     def task(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = (row for batch in batches for row in zip(*batch.to_pydict().values(), strict=True))
         for label, of_bucket in groupby(rows, itemgetter(0)):
-            slices = ((number, _by_kind(of)) for number, of in groupby(of_bucket, itemgetter(1)))
+            slices = ((number, by_kind(of)) for number, of in groupby(of_bucket, itemgetter(1)))
             for number, (bucket, kind, blob) in replay(start(label), slices, span):
-                yield _batch([(bucket, number, kind, blob)])
+                yield as_batch([(bucket, number, kind, blob)])
 
     return task
 
 
-def _by_kind(rows: Iterable[tuple[int, int, str, bytes]]) -> Blobs:
+def by_kind(rows: Iterable[tuple[int, int, str, bytes]]) -> Blobs:
+    """The blobs of a bucket's slice."""
     blobs: Blobs = {}
     for _, _, kind, blob in rows:
         blobs.setdefault(kind, []).append(blob)
     return blobs
 
 
-def _batch(rows: Iterable[tuple[object, ...]]) -> pa.RecordBatch:
+def as_batch(rows: Iterable[tuple[object, ...]]) -> pa.RecordBatch:
+    """Rows of `SLICED`."""
     columns = [*zip(*rows, strict=True)] or [()] * len(SCHEMA)
     return pa.RecordBatch.from_arrays(
         [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)],

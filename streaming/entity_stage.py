@@ -53,6 +53,17 @@ class EntityStage(StatefulProcessor):
             if view.windows is not None
         ]
 
+    def handleInitialState(  # noqa: N802 - Spark's name
+        self,
+        key: Any,
+        initialState: pd.DataFrame,  # noqa: N803
+        timerValues: Any,  # noqa: N803
+    ) -> None:
+        """Begin with what a rebuild made of this bucket: rows (number, blob)."""
+        del key, timerValues
+        numbers, blobs = initialState["number"], initialState["blob"]
+        self._state.begin_with(zip(map(int, numbers), map(bytes, blobs), strict=True))
+
     def handleInputRows(  # noqa: N802 - Spark's name
         self,
         key: Any,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
@@ -19,26 +19,40 @@ from streaming.jobs import Job
 from streaming.outcome import OUTPUT
 from streaming.packing import PACKED
 
-__all__ = ["Plan", "transform"]
+__all__ = ["Plan", "Seed", "transform"]
 
 
-def transform(records: DataFrame, job: Job, buckets: int, dimensions: Dimensions) -> DataFrame:
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """The state that a new checkpoint begins with, of each stage: (bucket, number, blob). Spark
+    takes it in the first batch alone.
+    """
+
+    events: DataFrame | None = None
+    entities: DataFrame | None = None
+
+
+def transform(
+    records: DataFrame, job: Job, buckets: int, dimensions: Dimensions, seed: Seed
+) -> DataFrame:
     """Kafka records to what they change, packed; the same for a stream and for a replay.
 
     The keyed state of each stage is cut into `buckets`, fixed for the life of a checkpoint: they
     bound the parallelism, and each costs a call in every epoch.
     """
     decode = decode_stage(job.key_of, buckets=buckets, lifetime_us=LIFETIME_US)
-    packed = _keyed(records.mapInArrow(decode, PACKED), EventStage(job, dimensions, buckets))
-    return _keyed(packed, EntityStage(job, dimensions)) if job.feeds else packed
+    decoded = records.mapInArrow(decode, PACKED)
+    packed = _keyed(decoded, EventStage(job, dimensions, buckets), seed.events)
+    return _keyed(packed, EntityStage(job, dimensions), seed.entities) if job.feeds else packed
 
 
-def _keyed(packed: DataFrame, stage: StatefulProcessor) -> DataFrame:
+def _keyed(packed: DataFrame, stage: StatefulProcessor, seed: DataFrame | None) -> DataFrame:
     return packed.groupBy("bucket").transformWithStateInPandas(
         statefulProcessor=stage,
         outputStructType=OUTPUT,
         outputMode="Update",
         timeMode="None",
+        initialState=None if seed is None else seed.groupBy("bucket"),
     )
 
 
@@ -53,6 +67,7 @@ class Plan:
     buckets: int
     # Pinned when the query starts.
     dimensions: Dimensions
+    seed: Seed = field(default_factory=Seed)
 
     def start(self) -> StreamingQuery:
         """Run until stopped."""
@@ -67,7 +82,7 @@ class Plan:
         context = self.records.sparkSession.sparkContext
         context.setLocalProperty("spark.scheduler.pool", self.job.name)
         return (
-            transform(self.records, self.job, self.buckets, self.dimensions)
+            transform(self.records, self.job, self.buckets, self.dimensions, self.seed)
             .writeStream.queryName(self.job.name)
             .outputMode("update")
             .option("checkpointLocation", self.checkpoint)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
-__all__ = ["EndOffsets", "end_offsets", "read_kafka"]
+__all__ = ["EndOffsets", "end_offsets", "offsets_json", "read_kafka"]
 
 # topics -> `topic/partition` -> the offset that the next record will get
 EndOffsets = Callable[[Iterable[str]], dict[str, int]]
 TIMEOUT = 10.0
+EARLIEST = -2  # as Spark spells it
 # Records of ours have this header and no other. Spark compiles all but the search: a tenth of the
 # time that reading takes.
 RECEIVED_AT = """
@@ -35,28 +37,30 @@ def read_kafka(
     *,
     wakers: Iterable[str],
     max_offsets: int,
+    begin: str = "earliest",
 ) -> DataFrame:
-    """Kafka records of `topics` from the first one on, at most `max_offsets` in a batch.
+    """Kafka records of `topics`, at most `max_offsets` in a batch; `begin`: from where on a new
+    checkpoint reads them, as Spark takes it (`offsets_json`).
 
     A record of `wakers` makes a batch of its own where the topics have nothing new.
     """
     # A task costs more than a partition: one for each core reads its share of them in turn.
     # Wakers come beside them: as one more partition they would make the shares unequal.
     tasks = spark.sparkContext.defaultParallelism
-    records = _subscribe(spark, brokers, topics, max_offsets).coalesce(tasks)
+    records = _subscribe(spark, brokers, topics, max_offsets, begin).coalesce(tasks)
     for topic in wakers:
-        records = records.union(_subscribe(spark, brokers, [topic], max_offsets))
+        records = records.union(_subscribe(spark, brokers, [topic], max_offsets, "earliest"))
     return records
 
 
 def _subscribe(
-    spark: SparkSession, brokers: str, topics: Iterable[str], max_offsets: int
+    spark: SparkSession, brokers: str, topics: Iterable[str], max_offsets: int, begin: str
 ) -> DataFrame:
     return (
         spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", brokers)
         .option("subscribe", ",".join(topics))
-        .option("startingOffsets", "earliest")
+        .option("startingOffsets", begin)
         .option("includeHeaders", "true")
         .option("maxOffsetsPerTrigger", max_offsets)
         # The default of 500 costs a third of the time that reading takes.
@@ -75,6 +79,15 @@ def _subscribe(
             F.expr(RECEIVED_AT).alias("received_at"),
         )
     )
+
+
+def offsets_json(places: Iterable[str], read: Mapping[str, int]) -> str:
+    """Where Spark begins: the next offset of each `topic/partition`, or its first record's."""
+    by_topic: dict[str, dict[str, int]] = {}
+    for place in places:
+        topic, _, partition = place.rpartition("/")
+        by_topic.setdefault(topic, {})[partition] = read.get(place, EARLIEST)
+    return json.dumps(by_topic)
 
 
 def end_offsets(brokers: str, *, timeout: float = TIMEOUT) -> EndOffsets:

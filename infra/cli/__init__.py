@@ -24,6 +24,8 @@ COMMANDS = {
     "stream": ("infra.cli.stream", "Run the streaming jobs."),
     "backfill": ("infra.cli.backfill", "Recompute feature views from the archived events."),
     "dlq": ("infra.cli.dlq", "Dead letters: list them, show one, replay them."),
+    "rebuild": ("infra.cli.rebuild", "New checkpoint, computed from the archive, then a switch."),
+    "repair": ("infra.cli.repair", "Refill Redis from PostgreSQL."),
     "get": ("infra.cli.stream", "Show the online features of one entity."),
     "contracts": ("infra.cli.contracts", "List, show, compare and export the event contracts."),
     "features": ("infra.cli.features", "The catalogue: list, show and describe the features."),

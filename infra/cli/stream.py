@@ -29,7 +29,7 @@ def stream(*, jobs: str, available_now: bool, master: str, supervise: bool, as_j
     """
     settings = load_settings()
     endpoints = Endpoints.read(settings.home)
-    chosen = _jobs(jobs)
+    chosen = jobs_named(jobs)
     if supervise:
         _supervise(settings, jobs, master, available_now=available_now, as_json=as_json)
         return
@@ -58,7 +58,8 @@ def _supervise(
         raise click.exceptions.Exit(1 if code < 0 else code)
 
 
-def _jobs(names: str) -> list:  # type: ignore[type-arg]
+def jobs_named(names: str) -> list:  # type: ignore[type-arg]
+    """The jobs of `--jobs`, which are separated by commas."""
     from features.errors import CoreError  # noqa: PLC0415
     from streaming.jobs import job_named  # noqa: PLC0415
 

@@ -17,6 +17,7 @@ __all__ = [
     "CLAIM_EPOCH",
     "CLOCK_AFTER",
     "FIND_EPOCH",
+    "NEWEST_EPOCH",
     "PINNED_WATERMARK",
     "PIN_WATERMARK",
     "PUT_ALERT",
@@ -26,8 +27,10 @@ __all__ = [
     "create_incoming",
     "csv_of",
     "delete",
+    "find_missing",
     "read_all",
     "read_epoch",
+    "read_served",
     "row_columns",
     "upsert",
 ]
@@ -47,6 +50,10 @@ WHERE job = %s AND checkpoint_id = %s AND epoch = %s"""
 FIND_EPOCH = """
 SELECT generation, committed_at, watermark, clock, rows_in, duplicates
 FROM ops.stream_epochs WHERE job = %s AND checkpoint_id = %s AND epoch = %s"""
+
+NEWEST_EPOCH = """
+SELECT generation, epoch FROM ops.stream_epochs WHERE job = %s
+ORDER BY generation DESC, epoch DESC LIMIT 1"""
 
 # The primary key lets one transaction win; another with the same epoch waits here for its end.
 CLAIM_EPOCH = """
@@ -143,6 +150,34 @@ def read_all(view: FeatureView) -> sql.Composed:
     """The rows of every entity."""
     names = _names(column.name for column in row_columns(view))
     return sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier("online", view.name))
+
+
+def read_served(view: FeatureView) -> sql.Composed:
+    """Whole rows in order of their version: those written since a time and after a version;
+    parameters: that time, generation, epoch.
+    """
+    return sql.SQL(
+        "SELECT {} FROM {} WHERE updated_at > %s AND (generation, epoch) > (%s, %s) "
+        "ORDER BY generation, epoch"
+    ).format(
+        _names(column.name for column in view.online_columns),
+        sql.Identifier("online", view.name),
+    )
+
+
+def find_missing(view: FeatureView) -> sql.Composed:
+    """The entities without a row; parameters: a list for each column of the key."""
+    lists = (sql.SQL("%s::" + sql_type(column) + "[]") for column in view.entity)
+    same = (sql.SQL("kept.{0} = found.{0}").format(sql.Identifier(part)) for part in view.key)
+    return sql.SQL(
+        "SELECT {key} FROM unnest({lists}) AS found ({key}) "
+        "WHERE NOT EXISTS (SELECT FROM {table} AS kept WHERE {same})"
+    ).format(
+        key=_names(view.key),
+        lists=sql.SQL(", ").join(lists),
+        table=sql.Identifier("online", view.name),
+        same=sql.SQL(" AND ").join(same),
+    )
 
 
 def csv_of(view: FeatureView, rows: pl.DataFrame) -> bytes:

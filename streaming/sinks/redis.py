@@ -14,8 +14,10 @@ hash is of the same or a newer version is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
@@ -30,14 +32,16 @@ from features.columns import Column, ColumnType
 from features.views import VIEWS, FeatureView
 from streaming.ports import Epoch, Output, no_refusals, refusals
 from streaming.sinks.halves import in_halves
-from streaming.sinks.redis_text import key_of, text_of
+from streaming.sinks.redis_text import from_text, key_of, text_of
 
 __all__ = ["VERSION_FIELD", "RedisSink"]
 
 VERSION_FIELD = "_version"
 ROWS_PER_CALL = 500
 CALLS_AT_ONCE = 2
+KEYS_PER_SCAN = 5_000
 UTC = pl.Datetime("us", "UTC")
+VERSION = ("generation", "epoch", "updated_at")
 STAMPS = (
     Column("event_at", ColumnType.TIMESTAMP, "Newest event time in the row."),
     Column("updated_at", ColumnType.TIMESTAMP, "When its epoch was committed."),
@@ -47,7 +51,7 @@ STAMPS = (
 OLDER = """
 local generation, epoch = tonumber(ARGV[1]), tonumber(ARGV[2])
 local function is_older(stored)
-  local g, e = string.match(stored, '^(%d+):(%d+)$')
+  local g, e = string.match(stored, '^(%d+):(-?%d+)$')
   g, e = tonumber(g), tonumber(e)
   return g == nil or g < generation or (g == generation and e < epoch)
 end
@@ -62,7 +66,7 @@ local ttl = tonumber(ARGV[3])
 local names, version = cmsgpack.unpack(ARGV[4]), ARGV[1] .. ':' .. ARGV[2]
 local width, call, rows = #names, redis.call, #ARGV - 4
 local lists = #KEYS / rows - 1
-local fields = {'_version', version}
+local fields, written = {'_version', version}, 0
 for row = 1, rows do
   local key = KEYS[row]
   local stored = call('HGET', key, '_version')
@@ -73,6 +77,7 @@ for row = 1, rows do
   end
   if wanted then
     local values, n = cmsgpack.unpack(ARGV[4 + row]), 2
+    written = written + 1
     for field = 1, width do
       local value = values[field]
       if value then
@@ -98,19 +103,41 @@ for row = 1, rows do
     end
   end
 end
+return written
 """
 )
 
-# ARGV: generation, epoch. KEYS: the hashes of entities that are no more.
+# ARGV: generation, epoch, how many rows. KEYS: as above, of entities that are no more.
 DELETE = (
     OLDER
     + """
-for row = 1, #KEYS do
+local rows, deleted = tonumber(ARGV[3]), 0
+for row = 1, rows do
   local stored = redis.call('HGET', KEYS[row], '_version')
-  if stored and is_older(stored) then redis.call('DEL', KEYS[row]) end
+  if stored and is_older(stored) then
+    deleted = deleted + 1
+    for at = row, #KEYS, rows do redis.call('DEL', KEYS[at]) end
+  end
 end
+return deleted
 """
 )
+
+
+class _Run(NamedTuple):
+    """Rows of one version, which lie side by side. `ttl_ms` 0: only time passed."""
+
+    generation: int
+    epoch: int
+    ttl_ms: int
+    rows: range
+
+
+class _Sent(NamedTuple):
+    """How many hashes were written, as they were not there, and what was refused."""
+
+    written: int
+    refused: list[pl.DataFrame]
 
 
 class RedisSink:
@@ -139,11 +166,8 @@ class RedisSink:
         """
         refused = [no_refusals()]
         for name, entities in output.gone.items():
-            if template := self._views[name].redis_key:
-                keys = entities.select(key_of(template)).to_series().to_list()
-                for at in range(0, len(keys), ROWS_PER_CALL):
-                    chunk = keys[at : at + ROWS_PER_CALL]
-                    self._delete(keys=chunk, args=[epoch.generation, epoch.number])
+            if self._views[name].redis_key:
+                self.drop(name, entities, (epoch.generation, epoch.number))
         for name, rows in output.rows.items():
             view = self._views[name]
             if not view.redis_key:
@@ -154,45 +178,116 @@ class RedisSink:
                 refused += self._put(view, epoch, part, ttl_ms=ttl_ms)
         return pl.concat(refused)
 
+    def restore(self, name: str, rows: pl.DataFrame, *, now_us: int) -> int:
+        """Write rows as `online.<name>` has them, each in the version that it has there.
+
+        A hash of the same or a newer version stays; a row whose time to live is over is left out,
+        others get what remains of it. Returns how many hashes were written.
+        """
+        view = self._views[name]
+        ends = pl.col("updated_at").dt.timestamp("us") + view.ttl_seconds * 1_000_000
+        left_ms = (ends - now_us) // 1000
+        alive = rows.with_columns(left_ms=left_ms).filter(pl.col("left_ms") > 0).sort(VERSION)
+        return self._send(view, alive, _runs_of(alive)).written
+
+    def drop(self, name: str, entities: pl.DataFrame, version: tuple[int, int]) -> int:
+        """Delete what Redis has of these entities, unless it is of that version (generation, epoch)
+        or a newer one. Returns how many hashes were deleted.
+        """
+        keys = self._keys(self._views[name], entities)
+        deleted = 0
+        for at in range(0, entities.height, ROWS_PER_CALL):
+            chunk = [of[at : at + ROWS_PER_CALL] for of in keys]
+            args = [*version, len(chunk[0])]
+            deleted += int(self._delete(keys=[key for of in chunk for key in of], args=args))
+        return deleted
+
+    def entities(self, name: str) -> Iterator[pl.DataFrame]:
+        """The entities that have a hash, some thousands at a time; one may come twice."""
+        view = self._views[name]
+        pattern = view.redis_key.partition("{")[0] + "*"
+        place = 0
+        while True:
+            place, keys = self._client.scan(place, pattern, KEYS_PER_SCAN, _type="hash")
+            yield self._entities(view, keys)
+            if not place:
+                return
+
     def close(self) -> None:
         """Close the connections."""
         self._calls.shutdown()
         self._client.close()
 
+    def _entities(self, view: FeatureView, keys: Iterable[bytes]) -> pl.DataFrame:
+        pipeline = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.hmget(key, view.key)
+        # A hash may have expired since it was found.
+        known = [[part.decode() for part in of] for of in pipeline.execute() if None not in of]
+        texts = pl.DataFrame(known, schema=dict.fromkeys(view.key, pl.String), orient="row")
+        return texts.select(map(from_text, view.entity))
+
     def _put(
         self, view: FeatureView, epoch: Epoch, rows: pl.DataFrame, *, ttl_ms: int
     ) -> list[pl.DataFrame]:
-        if rows.is_empty():
-            return []
-        columns = (*view.columns, *STAMPS)
-        names = self._encode([column.name for column in columns])
-        head: list[int | bytes] = [epoch.generation, epoch.number, ttl_ms, names]
         stamped = rows.with_columns(
             updated_at=pl.lit(epoch.committed_at_us).cast(UTC),
             feature_version=pl.lit(view.version),
         )
-        lists = [pl.col(name).alias(f"list:{name}") for name in view.redis_lists]
-        texts = stamped.select(*map(text_of, columns), *lists).rows()
-        templates = (view.redis_key, *view.redis_lists.values())
-        keys = [stamped.select(key_of(one)).to_series().to_list() for one in templates]
+        run = _Run(epoch.generation, epoch.number, ttl_ms, range(rows.height))
+        return self._send(view, stamped, [run]).refused
 
-        def call(part: range) -> None:
+    def _send(self, view: FeatureView, rows: pl.DataFrame, runs: Iterable[_Run]) -> _Sent:
+        """Write those rows."""
+        if rows.is_empty():
+            return _Sent(0, [])
+        columns = (*view.columns, *STAMPS)
+        names = self._encode([column.name for column in columns])
+        lists = [pl.col(name).alias(f"list:{name}") for name in view.redis_lists]
+        texts = rows.select(*map(text_of, columns), *lists).rows()
+        keys, written = self._keys(view, rows), [0]
+
+        def call(run: _Run, part: range) -> None:
             chunk = slice(part.start, part.stop)
+            head = (run.generation, run.epoch, run.ttl_ms, names)
             args = [*head, *map(self._encode, texts[chunk])]
-            self._script(keys=[key for of in keys for key in of[chunk]], args=args)
+            found = self._script(keys=[key for of in keys for key in of[chunk]], args=args)
+            written.append(int(found))
+
+        def send(run: _Run) -> list[tuple[range, Exception]]:
+            return in_halves(run.rows, partial(call, run), _is_refusal)
 
         # While the server works on one call, the next is made ready.
-        chunks = (
-            range(len(texts))[at : at + ROWS_PER_CALL] for at in range(0, len(texts), ROWS_PER_CALL)
-        )
-        refused = self._calls.map(lambda part: in_halves(part, call, _is_refusal), chunks)
+        refused = [one for found in self._calls.map(send, _calls_of(runs)) for one in found]
         names_of = rows.select(pl.concat_str(view.key, separator="|")).to_series()
-        return [
-            refusals(self.name, view.name, names_of[part.start : part.stop], str(error))
-            for found in refused
-            for part, error in found
-        ]
+        return _Sent(
+            sum(written),
+            [
+                refusals(self.name, view.name, names_of[part.start : part.stop], str(error))
+                for part, error in refused
+            ],
+        )
+
+    def _keys(self, view: FeatureView, rows: pl.DataFrame) -> list[list[str]]:
+        """The keys of the hashes of all rows, then for each list those of all rows."""
+        templates = (view.redis_key, *view.redis_lists.values())
+        return [rows.select(key_of(one)).to_series().to_list() for one in templates]
 
 
 def _is_refusal(error: Exception) -> bool:
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
+
+
+def _runs_of(rows: pl.DataFrame) -> Iterator[_Run]:
+    """The runs of rows that are in order of version, with `left_ms`."""
+    first = 0
+    groups: Any = rows.group_by(VERSION, maintain_order=True).agg(pl.first("left_ms"), pl.len())
+    for generation, epoch, _, left_ms, count in groups.iter_rows():
+        yield _Run(generation, epoch, left_ms, range(first, first + count))
+        first += count
+
+
+def _calls_of(runs: Iterable[_Run]) -> Iterator[_Run]:
+    for run in runs:
+        for at in range(0, len(run.rows), ROWS_PER_CALL):
+            yield run._replace(rows=run.rows[at : at + ROWS_PER_CALL])

@@ -10,17 +10,26 @@ from string import Formatter
 
 import polars as pl
 
-from features.columns import Column, ColumnType
+from features.columns import Column, ColumnType, polars_type
 
-__all__ = ["key_of", "text_of"]
+__all__ = ["from_text", "key_of", "text_of"]
 
 EPOCH_MS = "_epoch_ms"
+TIME = "%Y-%m-%dT%H:%M:%S%.6fZ"
 NESTED = (ColumnType.STRING_LIST, ColumnType.STRING_MAP, ColumnType.RECORDS)
 
 
 def text_of(column: Column) -> pl.Expr:
     """The column as text, under its own name."""
     return _text(column).alias(column.name)
+
+
+def from_text(column: Column) -> pl.Expr:
+    """The column of an entity, read from its text."""
+    text = pl.col(column.name)
+    if column.type is ColumnType.TIMESTAMP:
+        return text.str.to_datetime(TIME, time_unit="us", time_zone="UTC")
+    return text.cast(polars_type(column))
 
 
 def key_of(template: str) -> pl.Expr:
@@ -45,7 +54,7 @@ def _key_part(name: str) -> pl.Expr:
 def _text(column: Column) -> pl.Expr:
     value = pl.col(column.name)
     if column.type is ColumnType.TIMESTAMP:
-        return value.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+        return value.dt.strftime(TIME)
     if column.type is ColumnType.DOUBLE:
         return _decimal(value.cast(pl.Float64).cast(pl.String))
     if column.type in NESTED:

@@ -8,7 +8,7 @@ is blobs by number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -55,6 +55,11 @@ class State:
         if packed != stored:
             self.put(CELLS, packed)
         self._store()
+
+    def begin_with(self, blobs: Iterable[tuple[int, bytes]]) -> None:
+        """Take over the blobs of another state, cells too, before the first step."""
+        for number, blob in blobs:
+            self._map.updateValue((number,), (blob,))
 
     def _store(self) -> None:
         for number, blob in self._changed.items():

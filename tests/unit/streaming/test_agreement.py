@@ -1,4 +1,5 @@
-"""Stream = backfill = oracle, for every view: any order of arrival, any batches, any watermarks.
+"""Stream = backfill = rebuild = oracle, for every view, whatever the order of arrival, the batches
+and the watermarks.
 
 Outside Spark, through the two stages of a job as the stream and the backfill run them. Times lie
 around the limits that something depends on: gaps, deadlines, tiles, windows.
@@ -7,6 +8,8 @@ around the limits that something depends on: gaps, deadlines, tiles, windows.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -18,13 +21,24 @@ from oracle.views import Log, expected
 
 from features.dimensions import EPISODES, PRODUCTS, Dimensions
 from features.views import VIEWS
-from streaming.backfill import Blobs, Span, entity_step, event_step, replay
+from streaming.backfill import (
+    Blobs,
+    Span,
+    Step,
+    as_batch,
+    entity_step,
+    event_step,
+    replay,
+)
 from streaming.epochs import entities_gone, feature_rows
 from streaming.event_stage import event_columns
 from streaming.jobs import JOBS, Job
 from streaming.outcome import FEED, Packed
 from streaming.packing import from_blob, to_blob
+from streaming.rebuild import STATE, rebuilding, whole_span
 from streaming.state import segments
+from streaming.state.memory import MemoryState
+from streaming.state.store import State
 
 MS, SECOND = 1000, 1_000_000
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
@@ -123,8 +137,20 @@ def changed(shown: Rows, packed: list[Packed]) -> None:
 
 
 def streamed(job: Job, log: list[Event], watermark: int, data: st.DataObject) -> Rows:
-    first, second = event_step(job, KNOWN, 1, 0), entity_step(job, KNOWN, 0)
-    left, now, shown = data.draw(st.permutations(log)), None, Rows()
+    steps = event_step(job, KNOWN, 1, 0), entity_step(job, KNOWN, 0)
+    left = data.draw(st.permutations(log))
+    return going_on(steps, left, None, Rows(), (job, watermark, data))
+
+
+def going_on(
+    steps: tuple[Step, Step],
+    left: list[Event],
+    now: int | None,
+    shown: Rows,
+    run: tuple[Job, int, st.DataObject],
+) -> Rows:
+    """The stream from there on."""
+    (first, second), (job, watermark, data) = steps, run
 
     def epoch(batch: list[Event], now: int | None) -> None:
         fed: Blobs = {}
@@ -144,6 +170,46 @@ def streamed(job: Job, log: list[Event], watermark: int, data: st.DataObject) ->
         now = min(now, watermark)
     epoch([], watermark)
     return shown
+
+
+def rebuilt(job: Job, log: list[Event], watermark: int, data: st.DataObject) -> Rows:
+    """A part of the log from the archive, the rest by a stream with the state that this leaves."""
+    order = data.draw(st.permutations(log))
+    cut = data.draw(st.integers(0, len(order)))
+    archive, left = order[:cut], order[cut:]
+    oldest = min((one["event_at"] for one in left), default=watermark)
+    now = min(data.draw(st.integers(NOW - HOUR, max(NOW - HOUR, oldest))), watermark)
+    span, slices = whole_span(now), dict[int, list[Event]]()
+    for event in archive:
+        slices.setdefault(event["event_at"] // span.slice_us, []).append(event)
+    packed = [
+        (0, number, kind, blob)
+        for number in sorted(slices)
+        for kind, blobs in frame(job, slices[number]).items()
+        for blob in blobs
+    ]
+    shown, states = Rows(), (MemoryState(), MemoryState())
+    for state, start in zip(
+        states,
+        (partial(event_step, job, KNOWN, 1), partial(entity_step, job, KNOWN)),
+        strict=True,
+    ):
+        fed, blobs = [], []
+        for batch in rebuilding(start, span)([as_batch(packed)]):
+            for bucket, number, kind, blob in zip(*batch.to_pydict().values(), strict=True):
+                if kind == STATE:
+                    blobs.append((number, blob))
+                elif kind.startswith(FEED):
+                    fed.append((bucket, number, kind, blob))
+                else:
+                    changed(shown, [(bucket, kind, blob)])
+        State(state).begin_with(blobs)  # type: ignore[arg-type]
+        packed = sorted(fed, key=itemgetter(1))
+    steps = (
+        event_step(job, KNOWN, 1, 0, states[0]),
+        entity_step(job, KNOWN, 0, states[1]),
+    )
+    return going_on(steps, left, now, shown, (job, watermark, data))
 
 
 def replayed(job: Job, log: list[Event], watermark: int) -> Rows:
@@ -178,6 +244,7 @@ def test_stream_backfill_and_oracle_agree_on_every_view(name: str, data: st.Data
     ways = {
         "stream": streamed(job, events, watermark, data),
         "backfill": replayed(job, events, watermark),
+        "rebuild": rebuilt(job, events, watermark, data),
     }
     empty = dict.fromkeys(event_columns(job.topics[0]))
     log = Log([empty | event for event in events], watermark, GENRES, CATEGORIES)
