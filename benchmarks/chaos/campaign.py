@@ -1,8 +1,8 @@
 """`userflow bench chaos`: kill what a pipeline is made of, under load, and see what is left of it.
 
-The stream is `userflow stream` as a process of its own, with all stores, started again whenever it
-ends. After each SIGKILL the service is brought back at once, and the time counts until both jobs
-have committed an epoch that began after the kill. At the end everything is read and judged.
+The stream is `userflow stream --supervise` with all stores. After each SIGKILL a service is brought
+back at once, and the time counts until both jobs have committed an epoch that began after the kill.
+At the end everything is read and judged.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
 
 import psycopg
@@ -18,13 +18,13 @@ import psycopg
 from benchmarks.chaos.expected import expect
 from benchmarks.chaos.found import known_of, look
 from benchmarks.chaos.kafka_log import read
-from benchmarks.chaos.kept_stream import KeptStream, run_once, stream_command
-from benchmarks.chaos.kills import Kill, Victim, plan, victim
+from benchmarks.chaos.kills import Kill, Victim, driver_of, jvm_of, lives, plan, victim
 from benchmarks.chaos.load import SPEED, Load
 from benchmarks.chaos.oracle import Oracle, naive_oracle
 from benchmarks.chaos.verdict import Count, judge
 from benchmarks.home import Place, Say, temporary_home
 from infra.database import pipeline_conninfo
+from infra.demo.child import StreamProcess, streaming
 from infra.errors import ServiceError, StreamFailed
 from infra.stack.stack import SERVICES, Stack
 from producer.sent import Sent
@@ -39,6 +39,7 @@ START_S = 180.0
 LOOK_EVERY_S = 0.2
 UPS = 5
 JOB_NAMES = tuple(SPEED)
+OWN = {"USERFLOW_LAKE": "", "USERFLOW_CHECKPOINTS": ""}
 EPOCHS = "SELECT job, max(epoch) FROM ops.stream_epochs WHERE watermark IS NOT NULL GROUP BY job"
 
 
@@ -57,7 +58,9 @@ class Killed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """What was killed, and what every place holds at the end."""
+    """What was killed, and what every place holds at the end. `orphans`: JVMs that outlived the
+    recovery of the stream whose driver they belonged to.
+    """
 
     seed: int
     events: int
@@ -98,50 +101,91 @@ class Campaign:
 def run_campaign(kills: int, seed: int, *, master: str, say: Say) -> Campaign:
     """Start everything, kill, bring back, drain, judge."""
     oracle = naive_oracle()  # where it is missing, that is better known now
+    options = ("--jobs", ",".join(JOB_NAMES), "--master", master)
     with temporary_home() as place:
         home = place.settings.home
-        command = stream_command(",".join(JOB_NAMES), "--master", master)
-        stack = Stack(place.settings)
-        with Load(place.endpoints.kafka, seed) as load, KeptStream(command, home) as stream:
+        with (
+            Load(place.endpoints.kafka, seed) as load,
+            streaming(home, *options, "--supervise", environment=OWN) as stream,
+        ):
             load.open()
             _until(lambda: epochs(place).keys() == SPEED.keys(), START_S, "read the opening")
             load.start()
-            began = time.monotonic()
-            killed = []
+            killing = _Killing(place, stream, say)
             for kill in plan(kills, seed):
-                time.sleep(kill.after_s)
-                killed.append(_kill(kill, place=place, stack=stack, stream=stream, began=began))
-                say(_told(killed[-1]))
+                killing.kill(kill)
             load.stop()
-            seconds = time.monotonic() - began
+            seconds = killing.seconds
             stream.stop()
         say("draining, then comparing ...")
-        run_once([*command, "--available-now"], home)
+        with streaming(home, *options, "--available-now", environment=OWN) as draining:
+            draining.wait_until_done()
         return Campaign(
             seed=seed,
             events=len(load.sent),
             seconds=round(seconds, 1),
-            kills=killed,
+            kills=killing.killed,
             counts=_judge(place, load.sent, oracle),
-            orphans=stream.orphans,
+            orphans=killing.orphans,
         )
 
 
-def _kill(kill: Kill, *, place: Place, stack: Stack, stream: KeptStream, began: float) -> Killed:
-    found, starts = _victim(kill, stack, stream), stream.starts
-    look = _Recovery(place, stream)
-    at = time.monotonic()
-    found.kill()
-    if found.what in SERVICES:
-        _bring_back(stack)
-    _until(look, PATIENCE_S, f"recover from kill {kill.number}, of the {found.what}")
-    return Killed(
-        number=kill.number,
-        what=found.what,
-        at_s=round(at - began, 1),
-        recovery_s=round(time.monotonic() - at, 1),
-        restarts=stream.starts - starts,
-    )
+@dataclass(slots=True)
+class _Killing:
+    """One kill after the other; `began` on a steady clock."""
+
+    place: Place
+    stream: StreamProcess
+    say: Say
+    began: float = field(default_factory=time.monotonic)
+    killed: list[Killed] = field(default_factory=list)
+    orphans: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def kill(self, kill: Kill) -> None:
+        """Wait as planned, kill, bring back, wait until the stream has recovered."""
+        time.sleep(kill.after_s)
+        found, at_s = self._victim(kill), self.seconds
+        driver = driver_of(self.stream.process.pid)
+        jvm = None if driver is None else jvm_of(driver)
+        recovery = _Recovery(self.place, self.stream, driver)
+        killed_at = time.monotonic()
+        found.kill()
+        if found.what in SERVICES:
+            _bring_back(Stack(self.place.settings))
+        _until(recovery, PATIENCE_S, f"recover from kill {kill.number}, of the {found.what}")
+        recovery_s = time.monotonic() - killed_at
+        self.orphans += bool(recovery.restarts and jvm is not None and lives(jvm))
+        self.killed.append(
+            Killed(
+                number=kill.number,
+                what=found.what,
+                at_s=round(at_s, 1),
+                recovery_s=round(recovery_s, 1),
+                restarts=recovery.restarts,
+            )
+        )
+        self.say(f"{kill.number}: {found.what} at {at_s:.1f} s, recovered in {recovery_s:.1f} s")
+
+    def _victim(self, kill: Kill) -> Victim:
+        """Wait until there is one: a worker may just have ended."""
+        found: list[Victim] = []
+
+        def is_there() -> bool:
+            services: Mapping[str, int | None] = {}
+            if kill.target in SERVICES:
+                status = Stack(self.place.settings).status()
+                services = {name: health.pid for name, health in status.items()}
+            driver = driver_of(self.stream.process.pid)
+            one = None if driver is None else victim(kill, driver, services)
+            found.extend([] if one is None else [one])
+            return one is not None
+
+        _until(is_there, PATIENCE_S, f"show a {kill.target} to kill")
+        return found[-1]
 
 
 class _Recovery:
@@ -151,34 +195,20 @@ class _Recovery:
     that was started again it is the first, counted from its start.
     """
 
-    def __init__(self, place: Place, stream: KeptStream) -> None:
+    def __init__(self, place: Place, stream: StreamProcess, driver: int | None) -> None:
+        self.restarts = 0
         self._place = place
         self._stream = stream
-        self._starts = stream.starts
+        self._driver = driver
         self._wanted = {job: epoch + 2 for job, epoch in epochs(place).items()}
 
     def __call__(self) -> bool:
-        now = epochs(self._place)
-        if now and self._stream.starts > self._starts:
-            self._starts = self._stream.starts
+        now, driver = epochs(self._place), driver_of(self._stream.process.pid)
+        if now and driver not in (None, self._driver):
+            self._driver = driver
+            self.restarts += 1
             self._wanted = {job: epoch + 1 for job, epoch in now.items()}
         return all(now.get(job, -1) >= epoch for job, epoch in self._wanted.items())
-
-
-def _victim(kill: Kill, stack: Stack, stream: KeptStream) -> Victim:
-    """Wait until there is one: a worker may just have ended."""
-    found: list[Victim] = []
-
-    def is_there() -> bool:
-        services: Mapping[str, int | None] = {}
-        if kill.target in SERVICES:
-            services = {name: health.pid for name, health in stack.status().items()}
-        one = victim(kill, stream.pid, services)
-        found.extend([] if one is None else [one])
-        return one is not None
-
-    _until(is_there, PATIENCE_S, f"show a {kill.target} to kill")
-    return found[-1]
 
 
 def _bring_back(stack: Stack) -> None:
@@ -218,7 +248,3 @@ def _judge(place: Place, sent: Sequence[Sent], oracle: Oracle) -> list[Count]:
         expected = expect(job, sent, records, known=known, oracle=oracle)
         counts += judge(job, expected, look(job, place.endpoints))
     return counts
-
-
-def _told(kill: Killed) -> str:
-    return f"{kill.number}: {kill.what} killed at {kill.at_s} s, recovered in {kill.recovery_s} s"

@@ -17,7 +17,7 @@ import psutil
 
 from infra.stack.stack import SERVICES
 
-__all__ = ["TARGETS", "Kill", "Victim", "jvm_of", "plan", "victim"]
+__all__ = ["TARGETS", "Kill", "Victim", "driver_of", "jvm_of", "lives", "plan", "victim"]
 
 TARGETS = ("driver", "worker", *SERVICES)
 PAUSE_S = (0.5, 4.0)
@@ -73,6 +73,13 @@ def victim(kill: Kill, driver: int, services: Mapping[str, int | None]) -> Victi
     return Victim(workers[int(kill.which * len(workers))], "worker") if workers else None
 
 
+def driver_of(supervisor: int) -> int | None:
+    """The process that `userflow stream --supervise` has started; None between two of them."""
+    with suppress(psutil.Error):
+        return next((child.pid for child in psutil.Process(supervisor).children()), None)
+    return None
+
+
 def jvm_of(driver: int) -> psutil.Process | None:
     """The JVM that Python has started."""
     with suppress(psutil.Error):
@@ -91,3 +98,11 @@ def _workers(driver: int) -> Iterator[int]:
         for daemon in jvm.children():
             if any(DAEMON in word for word in daemon.cmdline()):
                 yield from (worker.pid for worker in daemon.children())
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it still runs."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

@@ -50,6 +50,11 @@ class StreamProcess:
                 raise self._failed(f"did not {what} within {timeout:.0f} s")
             time.sleep(LOOK_EVERY_S)
 
+    def wait_until_done(self) -> None:
+        """Wait until it ends by itself; raises `StreamFailed` unless it ends well."""
+        if (code := self.process.wait()) != 0:
+            raise self._failed(f"ended with exit code {code}")
+
     def lines(self) -> Iterator[dict[str, Any]]:
         """What it has logged so far; whatever else it printed is left out."""
         for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():

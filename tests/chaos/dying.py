@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import polars as pl
+
 from infra.endpoints import Endpoints
 from infra.logs import configure_logs
 from infra.settings import load_settings
 from infra.signals import stopping
 from infra.streams import Stores, all_stores, run_jobs, spark_session
 from streaming.jobs import job_named
-from streaming.ports import Clock, Epoch, EpochStore, Output, Sink
+from streaming.ports import Clock, Epoch, EpochStore, Output, Sink, no_refusals
 from streaming.sinks import delta, postgres, postgres_sql, redis, topics
 
 BEFORE, AFTER = "before postgres", "after postgres"
@@ -74,16 +76,18 @@ class InOrder:
     name = "all"
 
     def __init__(self, sinks: Sequence[Sink], point: str, chosen: Chosen) -> None:
-        self._sinks = sorted(sinks, key=lambda sink: ORDER.index(sink.name))
+        self._sinks = sorted(sinks, key=lambda one: one.name in ORDER and ORDER.index(one.name))
         self._point = point
         self._chosen = chosen
 
-    def write(self, epoch: Epoch, output: Output) -> None:
+    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
         is_mine = self._chosen(epoch, output)
+        refused = no_refusals()
         for sink in self._sinks:
-            sink.write(epoch, output)
+            refused = pl.concat([refused, sink.write(epoch, output)])
             if is_mine and self._point == f"after {sink.name}":
                 die()
+        return refused
 
     def close(self) -> None:
         for sink in self._sinks:
