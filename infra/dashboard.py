@@ -153,6 +153,11 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Keys with too much", "short", _rate("userflow_capped_keys_total", "view"),
                 "{{view}}", "The log of epochs names them under `capped`.",
             ),
+            _line(
+                "Rows set aside", "short",
+                "sum by (store, target) (userflow_refused_rows_total)", "{{store}} {{target}}",
+                "Since the process began. No other try would store them.",
+            ),
             Panel(
                 "Copies and repeated epochs", "short", "Senders that resend; epochs after a crash.",
                 (

@@ -19,9 +19,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "topic": "a Kafka topic",
         "partition": "a partition of it",
         "view": "a feature view; it belongs to one stream",
-        "store": "`postgres`, `redis` or `delta`",
+        "store": "`postgres`, `redis` or `delta`; of what was refused also `topics` or a stage",
+        "target": "a view, a feed or a topic",
         "stage": "`process` is Spark and the keyed steps; the others are the stores and the topics",
-        "reason": "a reason code of the contracts, or `late`",
+        "reason": "a reason code of the contracts, `late` or `step_failed`",
         "version": "of userflow",
         "spark": "version of pyspark",
         "deltalake": "version of deltalake",
@@ -93,6 +94,11 @@ _DECLARED = (
         "Keys that had too much to remember, counted once for each epoch.",
     ),
     _counter("userflow_rows_out_total", "view store", "Feature rows that were changed or deleted."),
+    _counter(
+        "userflow_refused_rows_total",
+        "store target",
+        "Rows that a store, or the stage that makes them, does not take: set aside.",
+    ),
     _counter(
         "userflow_messages_out_total", "topic", "Messages sent: dead letters, rows, findings."
     ),

@@ -48,6 +48,7 @@ class EpochMetrics:
         """Take in an epoch, as a whole."""
         with self._values.together():
             self._count(report)
+            self._count_left_out(report)
             self._say(report)
             self._time(report)
         self.clocks = {**self.clocks, report.epoch.job: report.clock}
@@ -87,15 +88,20 @@ class EpochMetrics:
             values.add("userflow_events_accepted_total", events.height, topic)
         for topic, reason, count in output.dead.group_by("topic", "reason_code").len().rows():
             values.add("userflow_rejected_total", count, topic, reason)
-        for view, late in report.late_for.items():
-            values.add("userflow_late_total", late, view)
-        for view, keys in report.capped.items():
-            values.add("userflow_capped_keys_total", len(keys), view)
         for store in STORES:
             if store in report.stages:
                 self._count_rows(output, store)
         for topic, count in _messages(output).items():
             values.add("userflow_messages_out_total", count, topic)
+
+    def _count_left_out(self, report: EpochReport) -> None:
+        values = self._values
+        for view, late in report.late_for.items():
+            values.add("userflow_late_total", late, view)
+        for view, keys in report.capped.items():
+            values.add("userflow_capped_keys_total", len(keys), view)
+        for store, target, count in report.refused.group_by("store", "target").len().rows():
+            values.add("userflow_refused_rows_total", count, store, target)
 
     def _count_rows(self, output: Output, store: str) -> None:
         for frames in (output.rows, output.gone):

@@ -36,7 +36,7 @@ GROUPING = re.compile(r"\b(?:by|on|without|ignoring)\s*\(([^)]*)\)")
 WORDS = re.compile(r"[a-zA-Z_]\w*")
 FUNCTIONS_AND_WORDS = {
     *("absent", "changes", "deriv", "histogram_quantile", "increase", "predict_linear", "rate"),
-    *("and", "max", "or", "sum", "time", "topk"),
+    *("and", "max", "offset", "or", "sum", "time", "topk", "unless"),
 }
 
 

@@ -21,7 +21,7 @@ from streaming.metrics.declared import LABELS, METRICS, Kind
 from streaming.metrics.lag import Lag
 from streaming.metrics.listener import EpochMetrics
 from streaming.metrics.values import Values, counts_up_to
-from streaming.ports import DEAD, Clock, Epoch, Output
+from streaming.ports import DEAD, Clock, Epoch, Output, refusals
 from streaming.report import EpochReport
 from streaming.source import end_offsets
 
@@ -68,6 +68,7 @@ def report(**change: Any) -> EpochReport:
         stages={"process": 0.5, "postgres": 0.125, "redis": 0.125},
         late_for={"user_features": 2},
         capped={"user_features": {"a bot": 7, "a crawler": 1}},
+        refused=refusals("redis", "user_features", pl.Series(["a secret key"] * 2), "too large"),
         lag={},
         live_keys=12,
         state_bytes=3 << 20,
@@ -103,6 +104,7 @@ def test_an_epoch_is_told_in_full() -> None:
         'userflow_capped_keys_total{view="user_features"} 2.0',
         'userflow_rows_out_total{store="postgres",view="session_features"} 4.0',
         'userflow_rows_out_total{store="redis",view="session_features"} 4.0',
+        'userflow_refused_rows_total{store="redis",target="user_features"} 2.0',
         'userflow_messages_out_total{topic="alerts"} 2.0',
         f'userflow_messages_out_total{{topic="{DEAD_LETTERS}"}} 3.0',
         'userflow_watermark_timestamp_seconds{stream="webtoon"} 1.79353438775e+09',
@@ -160,7 +162,9 @@ def test_a_clock_ahead_of_ours_makes_no_negative_wait() -> None:
 
 
 def test_no_key_and_no_payload_is_told() -> None:
-    assert "bot" not in "".join(lines(metrics(report())))
+    told = "".join(lines(metrics(report())))
+    assert "bot" not in told
+    assert "secret" not in told
 
 
 def test_what_can_happen_is_known_as_0_before_it_does() -> None:
