@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from streaming.ports import DEAD, Clock, Epoch, Output
+from streaming.ports import DEAD, Clock, Epoch, Output, no_refusals
 from streaming.report import EpochReport
 
 __all__ = ["report"]
@@ -36,6 +36,7 @@ def report(
         stages={},
         late_for={},
         capped={},
+        refused=no_refusals(),
         lag={},
         live_keys=None,
         state_bytes=None,

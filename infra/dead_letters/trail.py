@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg import sql
 from psycopg.rows import class_row
 
 from features.validation import Rejected
@@ -148,13 +149,13 @@ def tries_of(connection: Connection, place: Place) -> list[Try]:
     """Every try to replay the letter, the first one first."""
     values = [place.topic, place.partition, place.offset]
     with connection.cursor(row_factory=class_row(Try)) as cursor:
-        return cursor.execute(TRIES + OF_LETTER, values).fetchall()
+        return cursor.execute(sql.SQL(TRIES) + sql.SQL(OF_LETTER), values).fetchall()
 
 
 def unended(connection: Connection) -> list[Try]:
     """Tries of which nobody knows how they ended; nobody else may be replaying."""
     with connection.cursor(row_factory=class_row(Try)) as cursor:
-        return cursor.execute(TRIES + WITHOUT_END).fetchall()
+        return cursor.execute(sql.SQL(TRIES) + sql.SQL(WITHOUT_END)).fetchall()
 
 
 def chain(connection: Connection, place: Place) -> list[Place]:

@@ -31,6 +31,7 @@ __all__ = ["PostgresEpochStore"]
 Connection = psycopg.Connection[tuple[Any, ...]]
 Result = TypeVar("Result")
 Put = Callable[[Connection, rows.Part], pl.DataFrame]
+KEPT_EPOCHS = 10_000
 WAITS_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 log = structlog.get_logger()
 
@@ -160,6 +161,7 @@ class PostgresEpochStore:
         parts = rows.parts_of(connection, self._views, epoch, output)
         refused = pl.concat([output.refused, *(put(connection, part) for part in parts)])
         rows.put_refused(connection, epoch, refused)
+        _forget(connection, epoch)
         return epoch, rows.without(output, self._views, refused), clock
 
     def _read_back(
@@ -192,6 +194,12 @@ def _claim(connection: Connection, epoch: Epoch, output: Output, clock: Clock) -
         *(output.duplicates, output.dead.height),
     ]
     return connection.execute(statements.CLAIM_EPOCH, values).rowcount == 1
+
+
+def _forget(connection: Connection, epoch: Epoch) -> None:
+    """What is long past; a retry needs the epoch before, and the watermark of its own."""
+    for statement in (statements.FORGET_EPOCHS, statements.FORGET_WATERMARKS):
+        connection.execute(statement, [epoch.job, epoch.checkpoint_id, epoch.number - KEPT_EPOCHS])
 
 
 def _rows_of(connection: Connection, view: FeatureView, epoch: Epoch) -> pl.DataFrame:

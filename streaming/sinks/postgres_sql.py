@@ -17,6 +17,8 @@ __all__ = [
     "CLAIM_EPOCH",
     "CLOCK_AFTER",
     "FIND_EPOCH",
+    "FORGET_EPOCHS",
+    "FORGET_WATERMARKS",
     "NEWEST_EPOCH",
     "PINNED_WATERMARK",
     "PIN_WATERMARK",
@@ -60,6 +62,12 @@ CLAIM_EPOCH = """
 INSERT INTO ops.stream_epochs (job, checkpoint_id, epoch, generation, committed_at, watermark,
     clock, rows_in, rows_out, accepted, duplicates, rejected)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+
+# Rows of epochs tell what went through lately; a stream commits tens of thousands a day.
+FORGET_EPOCHS = """
+DELETE FROM ops.stream_epochs WHERE job = %s AND checkpoint_id = %s AND epoch < %s"""
+FORGET_WATERMARKS = """
+DELETE FROM ops.stream_watermarks WHERE job = %s AND checkpoint_id = %s AND epoch < %s"""
 
 PUT_DEAD_LETTER = """
 INSERT INTO ops.dead_letters AS old (topic, partition, "offset", key, payload, received_at_us,

@@ -12,6 +12,7 @@ import pytest
 from sinks_suite.stores import (
     CLOCK,
     START,
+    START_US,
     VIEW,
     VIEWS,
     DrivenPostgres,
@@ -57,6 +58,20 @@ def test_a_failed_epoch_leaves_nothing(
     postgres.commit(epoch(0), output({"note": "whole"}), CLOCK)
     found = DrivenPostgres(postgres, suite_table).rows()
     assert found == expected(epoch(0), {"note": "whole"})
+
+
+@STACK
+def test_what_is_long_past_is_forgotten(
+    postgres: PostgresEpochStore, suite_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.sinks.postgres.KEPT_EPOCHS", 3)
+    for number in range(8):
+        postgres.pin_watermark("suite", "c1", number, START_US)
+        postgres.commit(epoch(number), output(), CLOCK)
+    with psycopg.connect(suite_table) as connection:
+        for table in ("stream_epochs", "stream_watermarks"):
+            query = f"SELECT epoch FROM ops.{table} WHERE job = 'suite' ORDER BY epoch"
+            assert connection.execute(query).fetchall() == [(4,), (5,), (6,), (7,)]
 
 
 @STACK
