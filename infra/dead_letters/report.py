@@ -10,18 +10,17 @@ from typing import Any
 
 from infra.dead_letters.changes import Changed
 from infra.dead_letters.letters import Place
+from infra.dead_letters.trail import ARCHIVED, INVALID, KNOWN, SENT
 
 __all__ = ["Fate", "Replayed"]
 
-# Fates of a letter, beside those of a try (`infra.dead_letters.trail`).
-SENT, ARCHIVED, KNOWN, INVALID = "sent", "archived", "known", "invalid"
 SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of a letter. `sent_to`: where its event stands now; `reason_code`: why it is
-    still open.
+    """What became of a letter, in the words of the trail. `sent_to`: where its event stands now;
+    `reason_code`: why it is still open.
     """
 
     place: Place

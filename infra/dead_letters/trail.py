@@ -19,6 +19,7 @@ from infra.dead_letters.letters import Connection, Letter, Place, columns_of
 
 __all__ = [
     "ARCHIVED",
+    "INVALID",
     "KNOWN",
     "LOST",
     "SENT",
