@@ -25,7 +25,7 @@ from benchmarks.chaos.verdict import Count, judge
 from benchmarks.home import Place, Say, temporary_home
 from infra.database import pipeline_conninfo
 from infra.demo.child import StreamProcess, streaming
-from infra.errors import ServiceError, StreamFailed
+from infra.errors import ServiceError
 from infra.stack.stack import SERVICES, Stack
 from producer.sent import Sent
 from streaming.jobs import JOBS
@@ -36,7 +36,6 @@ PROMISED_S = 30.0
 # What has not recovered by then ends the campaign.
 PATIENCE_S = 240.0
 START_S = 180.0
-LOOK_EVERY_S = 0.2
 UPS = 5
 JOB_NAMES = tuple(SPEED)
 OWN = {"USERFLOW_LAKE": "", "USERFLOW_CHECKPOINTS": ""}
@@ -109,9 +108,10 @@ def run_campaign(kills: int, seed: int, *, master: str, say: Say) -> Campaign:
             streaming(home, *options, "--supervise", environment=OWN) as stream,
         ):
             load.open()
-            _until(lambda: epochs(place).keys() == SPEED.keys(), START_S, "read the opening")
+            is_read = lambda: epochs(place).keys() == SPEED.keys()  # noqa: E731 - said once
+            stream.wait(is_read, timeout=START_S, what="read the opening")
             load.start()
-            killing = _Killing(place, stream, say)
+            killing = _Killing(place, stream, load, say)
             for kill in plan(kills, seed):
                 killing.kill(kill)
             load.stop()
@@ -136,6 +136,7 @@ class _Killing:
 
     place: Place
     stream: StreamProcess
+    load: Load
     say: Say
     began: float = field(default_factory=time.monotonic)
     killed: list[Killed] = field(default_factory=list)
@@ -156,7 +157,7 @@ class _Killing:
         found.kill()
         if found.what in SERVICES:
             _bring_back(Stack(self.place.settings))
-        _until(recovery, PATIENCE_S, f"recover from kill {kill.number}, of the {found.what}")
+        self._wait(recovery, f"recover from kill {kill.number}, of the {found.what}")
         recovery_s = time.monotonic() - killed_at
         self.orphans += bool(recovery.restarts and jvm is not None and lives(jvm))
         self.killed.append(
@@ -184,8 +185,15 @@ class _Killing:
             found.extend([] if one is None else [one])
             return one is not None
 
-        _until(is_there, PATIENCE_S, f"show a {kill.target} to kill")
+        self._wait(is_there, f"show a {kill.target} to kill")
         return found[-1]
+
+    def _wait(self, is_so: Callable[[], bool], what: str) -> None:
+        def is_so_under_load() -> bool:
+            self.load.check()
+            return is_so()
+
+        self.stream.wait(is_so_under_load, timeout=PATIENCE_S, what=what)
 
 
 class _Recovery:
@@ -230,14 +238,6 @@ def epochs(place: Place) -> dict[str, int]:
     ):
         return dict(found.execute(EPOCHS).fetchall())
     return {}
-
-
-def _until(is_so: Callable[[], bool], patience_s: float, what: str) -> None:
-    deadline = time.monotonic() + patience_s
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise StreamFailed(f"The stream did not {what} within {patience_s:.0f} s.")
-        time.sleep(LOOK_EVERY_S)
 
 
 def _judge(place: Place, sent: Sequence[Sent], oracle: Oracle) -> list[Count]:

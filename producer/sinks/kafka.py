@@ -34,7 +34,7 @@ def _headers(sent: Sent) -> list[tuple[str, Any]]:
 class KafkaSink:
     """confluent-kafka: batches, compresses and retries in its own threads."""
 
-    def __init__(self, servers: str) -> None:
+    def __init__(self, servers: str, *, give_up_s: float = GIVE_UP_S) -> None:
         from confluent_kafka import KafkaException, Producer  # noqa: PLC0415 - loaded when used
 
         self.refused = 0
@@ -49,7 +49,7 @@ class KafkaSink:
                 "linger.ms": LINGER_MS,
                 "batch.size": 1 << 20,
                 "message.max.bytes": MESSAGE_BYTES,
-                "message.timeout.ms": GIVE_UP_S * 1000,
+                "message.timeout.ms": round(give_up_s * 1000),
                 "queue.buffering.max.messages": 200_000,
                 "queue.buffering.max.kbytes": 256 << 10,
                 "partitioner": "murmur2_random",
