@@ -38,6 +38,7 @@ class KafkaSink:
         from confluent_kafka import KafkaException, Producer  # noqa: PLC0415 - loaded when used
 
         self.refused = 0
+        self._give_up_s = give_up_s
         self._failed = 0
         self._first_failure = ""
         self._producer = Producer(
@@ -91,7 +92,7 @@ class KafkaSink:
 
     def flush(self) -> None:
         """Wait for the last acknowledgement."""
-        unsent = self._producer.flush(GIVE_UP_S + 5)
+        unsent = self._producer.flush(self._give_up_s + 5)
         self._raise_failures()
         if unsent:
             raise DeliveryFailed(f"Kafka has not acknowledged {unsent:,} records.")
