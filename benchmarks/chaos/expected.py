@@ -87,7 +87,9 @@ def _kinds(
     """By value: what it is, and why it is refused if it is."""
     mine = [one for one in sent if one.topic == topic]
     lost = Counter(one.value for one in mine) - Counter(r.value or b"" for r in records)
-    kinds = {one.value: (one.kind, _reason(one)) for one in mine}
+    kinds: dict[bytes, tuple[str, str | None]] = {
+        one.value: (one.kind, _reason(one)) for one in mine
+    }
     foreign = sum((record.value or b"") not in kinds for record in records)
     if lost or foreign:
         raise NotKept(

@@ -82,9 +82,10 @@ def _until_the_end(consumer: Consumer, partitions: int) -> Iterator[Message]:
         message = consumer.poll(WAIT_S)
         if message is None:
             raise TimeoutError(f"Kafka has sent nothing for {WAIT_S:.0f} s, before a topic's end.")
-        if not message.error():
+        error = message.error()
+        if error is None:
             yield message
-        elif message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
             ended += 1
 
 
@@ -94,7 +95,7 @@ def _record(message: Message) -> Record:
         partition=message.partition() or 0,
         offset=message.offset() or 0,
         at_ms=message.timestamp()[1],
-        key=message.key(),  # type: ignore[arg-type]
-        value=message.value(),  # type: ignore[arg-type]
+        key=message.key(),
+        value=message.value(),
         headers=dict(message.headers() or []),  # type: ignore[arg-type]
     )

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
-from typing import Self
+from typing import Any, Self
 
 from producer.sent import Sent
 from producer.simulate import Simulation, simulate
@@ -37,7 +37,7 @@ OPENING_S = 20.0
 LONGEST_S = 3600.0
 # A broker that is killed on a busy machine is back after half a minute.
 PATIENCE_S = 240.0
-NOISE = {"bad_rate": 0.03, "duplicate_rate": 0.05, "disorder_rate": 0.1}
+NOISE: dict[str, Any] = {"bad_rate": 0.03, "duplicate_rate": 0.05, "disorder_rate": 0.1}
 
 
 def opening(domain: str, seed: int, now_us: int) -> list[Sent]:

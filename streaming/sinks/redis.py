@@ -218,7 +218,7 @@ class RedisSink:
         self._calls.shutdown()
         self._client.close()
 
-    def _entities(self, view: FeatureView, keys: Iterable[bytes]) -> pl.DataFrame:
+    def _entities(self, view: FeatureView, keys: Iterable[bytes | str]) -> pl.DataFrame:
         pipeline = self._client.pipeline(transaction=False)
         for key in keys:
             pipeline.hmget(key, view.key)
@@ -250,7 +250,7 @@ class RedisSink:
         def call(run: _Run, part: range) -> None:
             chunk = slice(part.start, part.stop)
             head = (run.generation, run.epoch, run.ttl_ms, names)
-            args = [*head, *map(self._encode, texts[chunk])]
+            args: list[int | bytes] = [*head, *map(self._encode, texts[chunk])]
             found = self._script(keys=[key for of in keys for key in of[chunk]], args=args)
             written.append(int(found))
 
