@@ -8,7 +8,7 @@ BIN := .venv/bin
 DEMO_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-slow demo up down clean lock
+.PHONY: help setup check test test-slow test-long demo up down clean lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -26,10 +26,13 @@ check: setup ## lint, format, types, import contracts
 	@$(BIN)/lint-imports --no-logo
 
 test: setup ## everything that fits into a coffee break
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest -m "not slow and not long"
 
 test-slow: setup ## the rest; no slow test at all (pytest's exit code 5) is no failure
 	@$(BIN)/pytest -m slow || [ $$? -eq 5 ]
+
+test-long: setup ## kills and rebuilds: minutes each, and better alone on the machine
+	@$(BIN)/pytest -m long
 
 demo: setup ## run the webtoon pipeline on simulated input; KEEP=1 leaves the services running
 	@$(BIN)/userflow demo --seconds $(DEMO_SECONDS) $(if $(KEEP),--keep)

@@ -36,7 +36,7 @@ from producer.simulate import Simulation, simulate
 from producer.sinks.kafka import KafkaSink
 from streaming.jobs import JOBS
 
-pytestmark = [pytest.mark.slow, pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(600)]
 SECOND = 1_000_000
 REPOSITORY = Path(__file__).parents[2]
 DYING = str(Path(__file__).with_name("dying.py"))

@@ -36,7 +36,7 @@ from producer.sinks.kafka import KafkaSink
 from streaming.sinks.postgres import PostgresEpochStore
 from streaming.sinks.redis_text import key_of, text_of
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(1800)]
 START_US = 1_790_000_000 * 1_000_000
 TOPICS = ("webtoon_user_events", "user-events")
 JOBS = ("--jobs", "webtoon,commerce")
