@@ -124,9 +124,12 @@ COMMERCE_USER = WindowSet(
 
 
 def of_shoppers(events: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
-    """Accepted events that say who, with the category of the product where they do not say it."""
+    """Accepted events that say who, with the category of the product where they do not say it.
+
+    A purchase with items leaves that to them, too.
+    """
     known = events.select(*COLUMNS, "ip", "items").filter(pl.col("user_id").is_not_null())
-    return _categorised(known, dimensions)
+    return _categorised(known, dimensions, of=pl.when(~HAS_ITEMS).then("product_id"))
 
 
 def shopping(events: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
@@ -135,13 +138,11 @@ def shopping(events: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
     A purchase with items leaves its products to them: their ids sort behind the purchase's own and
     before any other, in list order.
     """
-    is_purchase = pl.col("event_type") == "purchase"
-    has_items = is_purchase & (pl.col("items").list.len().fill_null(0) > 0)
     rows = events.select(*COLUMNS, "items").with_columns(
-        pl.when(~has_items).then("product_id").alias("product_id")
+        pl.when(~HAS_ITEMS).then("product_id").alias("product_id")
     )
     items = (
-        rows.filter(has_items)
+        rows.filter(HAS_ITEMS)
         .with_columns(number=pl.int_ranges(pl.col("items").list.len()))
         .explode("items", "number")
         .select(
@@ -175,14 +176,19 @@ def patterns_of_users(flags: pl.DataFrame, dimensions: Dimensions) -> pl.DataFra
     return flags.with_columns(pl.lit(value=False).alias(IS_EVENT))
 
 
-def _categorised(rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
-    known = dimensions.products.select("product_id", known_category="category")
-    found = rows.join(known, on="product_id", how="left")
-    return found.with_columns(category=pl.coalesce("category", "known_category")).drop(
-        "known_category"
+def _categorised(
+    rows: pl.DataFrame, dimensions: Dimensions, of: pl.Expr | None = None
+) -> pl.DataFrame:
+    """With the category that is known of a product, where there is none; `of`: which product's."""
+    known = dimensions.products.select(asked="product_id", known="category")
+    asked = rows.with_columns((pl.col("product_id") if of is None else of).alias("asked"))
+    found = asked.join(known, on="asked", how="left")
+    return found.with_columns(pl.coalesce("category", "known").alias("category")).drop(
+        "asked", "known"
     )
 
 
+HAS_ITEMS = (pl.col("event_type") == "purchase") & (pl.col("items").list.len().fill_null(0) > 0)
 COLUMNS = (
     "event_id",
     "event_at",
