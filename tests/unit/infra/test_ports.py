@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,14 @@ def test_a_port_is_kept_from_start_to_start(tmp_path: Path) -> None:
 def test_a_remembered_port_that_was_taken_meanwhile_is_replaced(tmp_path: Path) -> None:
     first = Ports(tmp_path / "ports.json").choose("kafka")
     with socket.create_server(("127.0.0.1", first)):
-        assert Ports(tmp_path / "ports.json").choose("kafka") != first
+        assert Ports(tmp_path / "ports.json", held_s=0.0).choose("kafka") != first
+
+
+def test_a_remembered_port_that_a_dying_process_still_holds_is_waited_for(tmp_path: Path) -> None:
+    first = Ports(tmp_path / "ports.json").choose("kafka")
+    dying = socket.create_server(("127.0.0.1", first))
+    threading.Timer(0.3, dying.close).start()
+    assert Ports(tmp_path / "ports.json").choose("kafka") == first
 
 
 def test_two_services_get_two_ports(tmp_path: Path) -> None:
