@@ -19,6 +19,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK, METADATA = ROOT / "requirements.lock", ROOT / "setup.cfg"
 IVY, PINS = ROOT / "infra" / "ivy.xml", ROOT / "infra" / "jars.sha256"
+CLASSES = ROOT / "infra" / "class_archive.py"
 
 
 def key_of(files: list[Path]) -> str:
@@ -59,10 +60,15 @@ def steps() -> list[Step]:
     # The lock is complete, so nothing is left to resolve: faster, and the same with every pip.
     locked = [*install, "--no-deps", "--require-hashes", "--requirement", str(LOCK)]
     jars = [python, "-m", "infra.jars", "fetch"]
+    classes = [python, "-m", "infra.class_archive"]
+    resolved, loaded = [LOCK, IVY, PINS], [LOCK, IVY, PINS, CLASSES]
     return [
         Step("packages", "Installing the packages (a minute or two) ...", [LOCK], [venv, locked]),
         Step("project", "Installing userflow itself ...", [LOCK, METADATA], [project]),
-        Step("jars", "Fetching the jars (a minute or two) ...", [LOCK, IVY, PINS], [jars]),
+        Step("jars", "Fetching the jars (a minute or two) ...", resolved, [jars]),
+        Step(
+            "classes", "Recording what Java loads (a minute) ...", [*resolved, CLASSES], [classes]
+        ),
     ]
 
 

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from features.dimensions import EPISODES, PRODUCTS, Dimensions
 from infra.checkpoints import Checkpoint, open_checkpoint
+from infra.class_archive import class_sharing
 from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
 from infra.jars import spark_jars
@@ -66,6 +67,7 @@ def spark_session(
             master=master,
             driver_memory=settings.driver_memory,
             shuffle_partitions=settings.shuffle_partitions,
+            java_options=class_sharing("spark"),
             scratch=scratch,
             log_file=settings.home / "logs" / "spark.log",
             hive_site=hive_site,

@@ -24,6 +24,9 @@ WITH_LAKE = {
     # The tables are small: fifty tasks to read a table's log are forty-eight too many.
     "spark.databricks.delta.snapshotPartitions": "2",
 }
+# Throughput counts, and a collection of packed rows is short: the parallel collector leaves the
+# cores to the tasks.
+COLLECTOR = "-XX:+UseParallelGC"
 # A cluster has its own addresses, and its own way to write a checkpoint.
 ON_ONE_MACHINE = {
     "spark.driver.host": "127.0.0.1",
@@ -47,6 +50,8 @@ class SparkOptions:
     log_file: Path
     # Whether the session reads Delta tables; the streams write them without Spark.
     reads_lake: bool = False
+    # For the driver's JVM, beside those that every JVM gets.
+    java_options: Sequence[str] = ()
     # Holds `hive-site.xml`, for a session that reads tables by name; it starts seconds later.
     hive_site: Path | None = None
 
@@ -124,12 +129,18 @@ def _chosen(options: SparkOptions) -> dict[str, str]:
         **(WITH_LAKE if options.reads_lake or hive else {}),
         **({"spark.sql.catalogImplementation": "hive"} if hive else {}),
         "spark.driver.extraClassPath": os.pathsep.join([*hive, *jars]),
+        "spark.driver.extraJavaOptions": " ".join((COLLECTOR, *map(_quoted, options.java_options))),
         "spark.driver.memory": options.driver_memory,
         "spark.local.dir": str(options.scratch),
         "spark.sql.warehouse.dir": str(options.scratch / "warehouse"),
         # Fixed by the first batch of a checkpoint.
         "spark.sql.shuffle.partitions": str(options.shuffle_partitions),
     }
+
+
+def _quoted(option: str) -> str:
+    """A path may hold a space."""
+    return f'"{option}"'
 
 
 def _fixed() -> dict[str, str]:
@@ -148,10 +159,7 @@ def _fixed() -> dict[str, str]:
         "spark.executorEnv.PYTHONWARNINGS": "ignore::FutureWarning",
         # One Arrow batch for each task: packing pays by the batch.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
-        # Throughput counts, and a collection of packed rows is short: the parallel collector leaves
-        # the cores to the tasks.
-        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
-        "spark.executor.extraJavaOptions": "-XX:+UseParallelGC",
+        "spark.executor.extraJavaOptions": COLLECTOR,
         # What is packed is compressed already.
         "spark.shuffle.compress": "false",
         # An exchange of a few packed rows has nothing that adaptive execution could adapt.

@@ -90,14 +90,26 @@ def jvm_of(driver: int) -> psutil.Process | None:
 
 
 def _workers(driver: int) -> Iterator[int]:
-    """What the daemon of Spark's Python workers has forked."""
+    """What the daemon of Spark's Python workers has forked: the same program, below itself."""
     jvm = jvm_of(driver)
-    if jvm is None:
-        return
+    below = [] if jvm is None else _below(jvm)
+    daemons = {process.pid for process in below if _is_daemon(process)}
+    for process in below:
+        with suppress(psutil.Error):
+            if process.pid in daemons and process.ppid() in daemons:
+                yield process.pid
+
+
+def _below(process: psutil.Process) -> list[psutil.Process]:
     with suppress(psutil.Error):
-        for daemon in jvm.children():
-            if any(DAEMON in word for word in daemon.cmdline()):
-                yield from (worker.pid for worker in daemon.children())
+        return list(process.children(recursive=True))
+    return []
+
+
+def _is_daemon(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return any(DAEMON in word for word in process.cmdline())
+    return False
 
 
 def lives(process: psutil.Process) -> bool:

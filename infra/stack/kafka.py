@@ -7,6 +7,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+from infra.class_archive import class_sharing
 from infra.doctor import find_java, java_problem
 from infra.errors import ServiceError, SetupError
 from infra.jars import kafka_classpath, pinned_jars
@@ -109,4 +110,5 @@ def _format(directory: Path, java_home: Path | None) -> None:
 
 def _java(java_home: Path | None) -> tuple[str, ...]:
     java = find_java(java_home) or "java"
-    return (java, "-Dlog4j2.configurationFile=log4j2.properties", "-Djava.awt.headless=true")
+    settings = ("-Dlog4j2.configurationFile=log4j2.properties", "-Djava.awt.headless=true")
+    return (java, *class_sharing("broker"), *settings)
