@@ -66,9 +66,7 @@ def steps() -> list[Step]:
         Step("packages", "Installing the packages (a minute or two) ...", [LOCK], [venv, locked]),
         Step("project", "Installing userflow itself ...", [LOCK, METADATA], [project]),
         Step("jars", "Fetching the jars (a minute or two) ...", resolved, [jars]),
-        Step(
-            "classes", "Recording what Java loads (a minute) ...", [*resolved, CLASSES], [classes]
-        ),
+        Step("classes", "Recording what Java loads (a minute) ...", loaded, [classes]),
     ]
 
 
