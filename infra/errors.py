@@ -10,6 +10,7 @@ UserflowError
 │   └── CheckpointMismatch  a checkpoint is not the one that the stores, code and settings expect
 ├── ReplayFailed    a dead letter is not there, or could not be sent again
 ├── BackfillFailed  there is nothing to recompute from, or it could not be done
+├── DailyJobFailed  a daily Spark job found nothing to read, or could not be done
 └── RepairFailed    a store did not answer while it was repaired
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 __all__ = [
     "BackfillFailed",
     "CheckpointMismatch",
+    "DailyJobFailed",
     "PortTaken",
     "RepairFailed",
     "ReplayFailed",
@@ -68,6 +70,10 @@ class BackfillFailed(UserflowError):
 
 class ReplayFailed(UserflowError):
     """A dead letter is not there, or could not be sent again."""
+
+
+class DailyJobFailed(UserflowError):
+    """A daily Spark job found nothing to read, or could not be done."""
 
 
 class RepairFailed(UserflowError):

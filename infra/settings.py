@@ -57,6 +57,11 @@ class Settings(BaseSettings):
         description="Root of the Delta tables: a path or any URI that Spark and Delta accept "
         "(`s3a://…`); `lake` below the home when empty",
     )
+    geoip_database: AbsolutePath | None = Field(
+        default=None,
+        description="A MaxMind database of cities (`.mmdb`) for the daily jobs; without one no "
+        "place is known",
+    )
     kafka: str | None = Field(
         default=None, description="`host:port` of an external Kafka; embedded when unset"
     )

@@ -23,6 +23,7 @@ COMMANDS = {
     "send": ("infra.cli.produce", "Send recorded events."),
     "stream": ("infra.cli.stream", "Run the streaming jobs."),
     "backfill": ("infra.cli.backfill", "Recompute feature views from the archived events."),
+    "daily": ("infra.cli.daily", "Compute the batch tables of a day with Spark."),
     "dlq": ("infra.cli.dlq", "Dead letters: list them, show one, replay them."),
     "rebuild": ("infra.cli.rebuild", "New checkpoint, computed from the archive, then a switch."),
     "repair": ("infra.cli.repair", "Refill Redis from PostgreSQL."),

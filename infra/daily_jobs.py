@@ -1,0 +1,101 @@
+"""Wiring of the daily Spark jobs: the archive of some days becomes the tables below `batch/`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+from deltalake import DeltaTable
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from infra.endpoints import Endpoints
+from infra.errors import DailyJobFailed
+from infra.settings import Settings
+from infra.streams import spark_session
+from streaming.batch.daily import DAILY_JOBS, DailyJob, archived, table_path, write
+from streaming.batch.lookups import Lookups, by_database, by_user_agent
+
+__all__ = ["Computed", "run_daily", "run_daily_jobs"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """`rows`: table -> how many rows it has of the run date."""
+
+    name: str
+    run_date: date
+    rows: Mapping[str, int]
+    seconds: float
+
+    def to_json(self) -> dict[str, object]:
+        """The public form."""
+        return {
+            "job": self.name,
+            "run_date": self.run_date.isoformat(),
+            "rows": dict(self.rows),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def run_daily(
+    settings: Settings, *, name: str, run_date: date, master: str = "local[2]"
+) -> Computed:
+    """Run one job in a Spark of its own. Raises `DailyJobFailed` and `StackNotUp`."""
+    (computed,) = run_daily_jobs(settings, [name], run_date, master=master)
+    return computed
+
+
+def run_daily_jobs(
+    settings: Settings, names: list[str], run_date: date, *, master: str = "local[2]"
+) -> list[Computed]:
+    """Run several, one after the other, in one Spark: its start takes longer than a job."""
+    lake = Endpoints.read(settings.home).lake
+    jobs = [DAILY_JOBS[name] for name in names]
+    for job in jobs:
+        _require_archive(lake, job)
+    spark = spark_session(settings, master, reads_lake=True)
+    lookups = Lookups(device=by_user_agent, place=by_database(settings.geoip_database))
+    try:
+        return [_run(spark, lake, job, run_date, lookups) for job in jobs]
+    finally:
+        spark.stop()
+
+
+def _require_archive(lake: str, job: DailyJob) -> None:
+    """Nobody should wait for Spark to hear that there is nothing to read."""
+    if not DeltaTable.is_deltatable(f"{lake}/{job.archive}"):
+        raise DailyJobFailed(
+            f"{job.name} found no archive {job.archive} in {lake}: let `userflow stream` write one."
+        )
+
+
+def _run(
+    spark: SparkSession, lake: str, job: DailyJob, run_date: date, lookups: Lookups
+) -> Computed:
+    began = time.perf_counter()
+    events = archived(spark, lake, job, run_date).cache()
+    rows = {}
+    try:
+        for table, found in job.compute(events, run_date, lookups).items():
+            path = table_path(lake, table)
+            write(found, path, run_date, job.tables[table])
+            rows[table] = _count(path, run_date)
+    except PySparkException as error:
+        line = str(error).partition("\n")[0]
+        raise DailyJobFailed(f"{job.name} of {run_date} failed: {line}") from error
+    finally:
+        events.unpersist()
+    return Computed(
+        name=job.name, run_date=run_date, rows=rows, seconds=time.perf_counter() - began
+    )
+
+
+def _count(path: str, run_date: date) -> int:
+    """From the table's log: nothing is read again."""
+    files = pl.DataFrame(DeltaTable(path).get_add_actions(flatten=True))
+    of_day = files.filter(pl.col("partition.run_date") == run_date)
+    return int(of_day["num_records"].sum())

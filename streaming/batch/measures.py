@@ -1,0 +1,40 @@
+"""What several daily jobs mean by the same word."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
+
+__all__ = ["count_of", "first_known", "minutes", "most_frequent", "ratio", "spent"]
+
+
+def spent() -> Column:
+    """What purchases cost, 0 where there is none; one whose amount is unknown adds nothing."""
+    amount = F.when(F.col("event_type") == "purchase", F.col("total_amount"))
+    return F.coalesce(F.sum(amount), F.lit(0.0))
+
+
+def count_of(event_type: str) -> Column:
+    """How many events of one type."""
+    return F.count_if(F.col("event_type") == event_type)
+
+
+def first_known(column: str) -> Column:
+    """The value of the earliest event that has one; of two at once, that of the lower id."""
+    at = F.when(F.col(column).isNotNull(), F.struct("event_at", "event_id"))
+    return F.min_by(column, at)
+
+
+def most_frequent(column: str) -> Column:
+    """The value that most events have; of several the first by alphabet."""
+    return F.mode(column, deterministic=True)
+
+
+def minutes(first: Column, last: Column) -> Column:
+    """From `first` to `last`."""
+    return (F.unix_micros(last) - F.unix_micros(first)) / F.lit(60_000_000.0)
+
+
+def ratio(part: Column, whole: Column) -> Column:
+    """Null where there is nothing to be a part of."""
+    return F.try_divide(part, whole)
