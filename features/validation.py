@@ -22,7 +22,16 @@ from features.contract import Contract, Field, FieldType, Record
 from features.json_text import Refusal, json_type, parse_object, refuse
 from features.timestamps import NUMBER, BadTimestamp, parse_timestamp
 
-__all__ = ["REASON_CODES", "Accepted", "Rejected", "derived_id", "validate"]
+__all__ = [
+    "ARRIVAL",
+    "REASON_CODES",
+    "RECORDED",
+    "Accepted",
+    "Rejected",
+    "TimeBounds",
+    "derived_id",
+    "validate",
+]
 
 REASON_CODES = (
     "not_json",
@@ -40,14 +49,27 @@ REASON_CODES = (
 MAX_ID = 256
 MAX_STRING = 4096
 LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
-MAX_AHEAD = timedelta(minutes=5) // timedelta(microseconds=1)
-MAX_AGE = timedelta(days=35) // timedelta(microseconds=1)
 YEAR_ONE = -62_135_596_800_000_000
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 CONTAINERS = ("properties", "context")
 _CANONICAL = msgspec.json.Encoder(order="deterministic")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBounds:
+    """How far event time may lie from its receipt, in microseconds, both inclusive."""
+
+    behind: int
+    ahead: int
+
+
+_MICROSECOND = timedelta(microseconds=1)
+ARRIVAL = TimeBounds(timedelta(days=35) // _MICROSECOND, timedelta(minutes=5) // _MICROSECOND)
+# Recorded events arrive whenever somebody reads them: any time that every store can hold.
+_AGES = timedelta(days=365_000) // _MICROSECOND
+RECORDED = TimeBounds(_AGES, _AGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +87,16 @@ class Rejected:
     reason: str
 
 
-def validate(contract: Contract, raw: bytes | None, received_at_us: int) -> Accepted | Rejected:
+def validate(
+    contract: Contract, raw: bytes | None, received_at_us: int, bounds: TimeBounds = ARRIVAL
+) -> Accepted | Rejected:
     """One raw value against its contract; `received_at_us` anchors the time bounds."""
     try:
         document = parse_object(raw)
         event = _fields(contract, document)
         if event["event_at"] is None:
             event["event_at"] = received_at_us
-        _check_time(event["event_at"], received_at_us)
+        _check_time(event["event_at"], received_at_us, bounds)
     except Refusal as refusal:
         return Rejected(*refusal.args)
     return Accepted(event)
@@ -306,11 +330,11 @@ _READERS: dict[FieldType, Callable[[Field, Any], Any]] = {
 # --- the clock ----------------------------------------------------------------------------------
 
 
-def _check_time(event_at: int, received_at: int) -> None:
+def _check_time(event_at: int, received_at: int, bounds: TimeBounds) -> None:
     ahead = event_at - received_at
-    if ahead > MAX_AHEAD:
+    if ahead > bounds.ahead:
         refuse("in_the_future", f"Event time is {ahead // 1_000_000:,} s ahead of its receipt.")
-    if -ahead > MAX_AGE:
+    if -ahead > bounds.behind:
         refuse("too_old", f"Event time is {-ahead // 86_400_000_000:,} days before its receipt.")
 
 
