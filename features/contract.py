@@ -83,6 +83,7 @@ class Contract:
     value_aliases: Mapping[str, str] | None = None
     complete: Callable[[Record], Record] | None = None
     complete_for: tuple[str, ...] = ()
+
     @cached_property
     def names_of(self) -> Mapping[str, list[tuple[str, int]]]:
         """Path -> the fields that it may hold, with its place in their order of precedence."""

@@ -56,8 +56,9 @@ def order_amount(day: Day) -> Found:
     has_prices = (amounts.list.len() > 0) & ~amounts.list.eval(pl.element().is_null()).list.any()
     orders = purchases.filter(has_prices, pl.col("total_amount").is_not_null())
     discount, shipping = pl.col("discount").fill_null(0), pl.col("shipping_fee").fill_null(0)
-    expected = amounts.list.sum() - discount + shipping
-    allowed = TOLERANCE + ROUNDING * amounts.list.sum()
+    gross = amounts.list.sum()
+    expected = gross - discount + shipping
+    allowed = TOLERANCE + ROUNDING * (gross + discount + shipping)
     is_off = ~((pl.col("total_amount") - expected).abs() <= allowed)
     return found(orders, pl.when(is_off).then(pl.lit("total_amount is not what its items sum to")))
 

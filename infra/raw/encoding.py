@@ -7,7 +7,7 @@ Events with the same fields are encoded together, which leaves nulls out at no p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 
 import msgspec
@@ -32,6 +32,7 @@ COLUMNS = (
 KEYS = ("event_type", "user_id", "session_id")
 ISO_UTC = "%Y-%m-%dT%H:%M:%S%.6fZ"
 NULL = "\\N"
+BITS = 60
 
 
 def copy_text(
@@ -72,10 +73,18 @@ def _extra(pairs: pl.Series) -> pl.Series:
 def _by_fields(events: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Parts of the events that have the same fields, each with these alone."""
     names = events.columns
-    marks = [pl.col(name).is_null().cast(pl.UInt8).cast(pl.String) for name in names]
-    for part in events.with_columns(nulls=pl.concat_str(marks)).partition_by("nulls"):
-        nulls = part["nulls"][0]
-        yield part.select(name for name, null in zip(names, nulls, strict=True) if null == "0")
+    keys = {f"_nulls_{at}": _nulls(names[at : at + BITS]) for at in range(0, len(names), BITS)}
+    parts = events.with_columns(**keys).partition_by([*keys], include_key=False)
+    for part in parts:
+        first = part.row(0)
+        yield part.select(name for name, cell in zip(names, first, strict=True) if cell is not None)
+
+
+def _nulls(names: Sequence[str]) -> pl.Expr:
+    """Which fields are null, as bits of a number."""
+    return pl.sum_horizontal(
+        pl.col(name).is_null() * pl.lit(1 << bit, pl.Int64) for bit, name in enumerate(names)
+    )
 
 
 def _lines(events: pl.DataFrame, contract: Contract, same: Mapping[str, str]) -> str:
