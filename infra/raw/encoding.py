@@ -66,7 +66,7 @@ def _extra(pairs: pl.Series) -> pl.Series:
     if pairs.null_count() == len(pairs):
         return pl.select(pl.repeat("{}", len(pairs))).to_series()
     encode = msgspec.json.encode
-    objects = ({pair["key"]: pair["value"] for pair in row or ()} for row in pairs)
+    objects = ({pair["key"]: pair["value"] for pair in row or ()} for row in pairs.to_list())
     return pl.Series([encode(one).decode() for one in objects], dtype=pl.String)
 
 

@@ -43,20 +43,21 @@ def landed(home: Path, day: date) -> list[Path]:
 
 def topic_of(path: Path) -> str:
     """By the name, `<topic>*`, with `_` for `-` too; else whose contract takes most of its first
-    lines; else `user-events`.
+    lines, and knows most of their fields; else `user-events`.
     """
     name = path.name.replace("_", "-")
     named = [topic for topic in CONTRACTS if name.startswith(topic.replace("_", "-"))]
     if named:
         return max(named, key=len)
     first = list(islice((value for chunk in chunks(path) for value in chunk.values), LOOKED_AT))
-    taken = {topic: _accepted(topic, first) for topic in (COMMERCE.topic, *CONTRACTS)}
-    return max(taken, key=lambda topic: taken[topic])
+    return max((COMMERCE.topic, *CONTRACTS), key=lambda topic: _fit(topic, first))
 
 
-def _accepted(topic: str, values: Iterable[bytes]) -> int:
+def _fit(topic: str, values: Iterable[bytes]) -> tuple[int, int]:
+    """How many events a contract accepts, and how few of their fields it does not know."""
     verdicts = (validate(CONTRACTS[topic], value, 0, RECORDED) for value in values)
-    return sum(isinstance(verdict, Accepted) for verdict in verdicts)
+    events = [verdict.event for verdict in verdicts if isinstance(verdict, Accepted)]
+    return len(events), -sum(len(event["extra"]) for event in events)
 
 
 def chunks(path: Path) -> Iterator[Chunk]:

@@ -84,7 +84,7 @@ def day_of(
 
 
 @pytest.mark.parametrize("check", SEVEN, ids=lambda check: check.name)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     events=st.lists(EVENT, max_size=8),
     carts=st.sets(st.tuples(st.sampled_from(["u", "v"]), st.sampled_from([None, "s", "t"]))),
