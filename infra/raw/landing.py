@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -30,7 +30,7 @@ class Chunk:
     up to here.
     """
 
-    numbers: list[int]
+    numbers: Sequence[int]
     values: list[bytes]
     read: int
 
@@ -89,4 +89,4 @@ def _chunks(file: IO[bytes], lines: IO[bytes]) -> Iterator[Chunk]:
             kept = [(number, value) for number, value in zip(numbers, values, strict=True) if value]
             yield Chunk([number for number, _ in kept], [value for _, value in kept], file.tell())
         else:
-            yield Chunk([*numbers], values, file.tell())
+            yield Chunk(numbers, values, file.tell())

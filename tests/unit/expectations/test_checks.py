@@ -140,6 +140,7 @@ def test_a_good_order_fails_nothing() -> None:
         ({"quantity": 0}, {"value_ranges": 1}),
         ({"session_id": "other"}, {"funnel_order": 1}),
         ({"event_at": datetime(2026, 3, 5, 9, 28, tzinfo=UTC)}, {"funnel_order": 1}),
+        ({"event_at": CART["event_at"]}, {}),
         ({"event_at": datetime(2028, 1, 1, tzinfo=UTC)}, {"timestamps": 1}),
         ({"total_amount": 20.0}, {"order_amount": 1}),
         ({"total_amount": 18.01}, {}),
@@ -161,20 +162,38 @@ def test_a_cart_of_the_day_before_counts() -> None:
     assert failed_by(GOOD, carts=[("u", "t")]) == {"funnel_order": 1}
 
 
+READ = {
+    "event_id": "1",
+    "event_at": CART["event_at"],
+    "user_id": "u",
+    "session_id": "s",
+    "episode_id": "e",
+    "event_type": "enter",
+    "country": "KR",
+    "device": "desktop",
+    "platform": "web",
+}
+
+
 def test_a_session_of_readers_keeps_its_platform_too() -> None:
-    read = {
-        "event_id": "1",
-        "event_at": CART["event_at"],
-        "user_id": "u",
-        "session_id": "s",
-        "episode_id": "e",
-        "event_type": "enter",
-        "country": "KR",
-        "device": "desktop",
-        "platform": "web",
-    }
-    later = {**read, "event_id": "2", "event_at": GOOD["event_at"], "platform": "android"}
-    assert failed_by(read, later, contract=WEBTOON) == {"platform_device": 1}
+    later = {**READ, "event_id": "2", "event_at": GOOD["event_at"], "platform": "android"}
+    assert failed_by(READ, later, contract=WEBTOON) == {"platform_device": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [
+        ({"event_type": "scroll", "scroll_ratio": 1.0}, {}),
+        ({"event_type": "scroll", "scroll_ratio": 1.001}, {"value_ranges": 1}),
+        ({"event_type": "scroll"}, {"required_fields": 1}),
+        ({"country": "kr"}, {"value_ranges": 1}),
+        ({"episode_id": None}, {"required_fields": 1}),
+    ],
+)
+def test_a_reader_is_checked_by_the_readers_contract(
+    change: dict[str, Any], check: dict[str, int]
+) -> None:
+    assert failed_by({**READ, **change}, contract=WEBTOON) == check
 
 
 @pytest.mark.parametrize("topic", CONTRACTS)

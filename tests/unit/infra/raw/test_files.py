@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from oracle.junk import FLAT_COMMERCE, WEBTOON_EVENT
+from polars.testing import assert_frame_equal
 
 from infra.errors import LoadFailed
+from infra.raw import decoding, landing
 from infra.raw.files import Files
 from infra.raw.landing import topic_of
 
@@ -101,6 +103,18 @@ def test_a_day_is_all_its_files_by_topic(tmp_path: Path) -> None:
         ("user-events-1.jsonl", 2),
         ("user-events-2.jsonl.gz", 1),
     ]
+
+
+def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = [{**FLAT_COMMERCE, "event_id": f"e-{number}"} for number in range(3000)]
+    path = written(tmp_path / "user-events.jsonl", *good, {"no": "event"})
+    alone = Files(tmp_path, (path,)).read(DAY, silent)["user-events"]
+    monkeypatch.setattr(decoding, "WORTH_PROCESSES", 0)
+    monkeypatch.setattr(landing, "CHUNK_BYTES", 50_000)
+    together = Files(tmp_path, (path,)).read(DAY, silent)["user-events"]
+    assert_frame_equal(together[0], alone[0])
+    assert_frame_equal(together[1], alone[1])
+    assert alone[0].height == 3000
 
 
 def test_carts_are_found_in_any_shape(tmp_path: Path) -> None:
