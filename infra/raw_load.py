@@ -32,26 +32,28 @@ from infra.raw.source import Progress, Source, days_of
 from infra.raw.table import add_partition, carts_of, locked, replace_day
 from infra.settings import Settings
 
-__all__ = ["RawLoaded", "load_archived", "load_raw"]
+__all__ = ["RawDay", "check_raw", "load_archived", "load_raw"]
 
 # Encoded at once: many, as each has its price, but not so many that the server waits for the first.
 ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RawLoaded:
-    """`events`: how many were read, of which `failed` fail a check and stand in `left_out_file`;
-    `topics`: how many of each are in the table now; `seconds`: by step.
+class RawDay:
+    """What became of a day. `events`: how many were read, of which `failed` fail a check and stand
+    in `left_out_file`; `problem`: why it may not be loaded, if so; `topics`: how many rows of each
+    were loaded, {} if none were; `seconds`: by step.
     """
 
     run_id: str
     run_date: date
     events: int
     failed: int
-    topics: Mapping[str, int]
+    problem: str | None
     checks: tuple[Outcome, ...]
     left_out_file: Path
     seconds: Mapping[str, float]
+    topics: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def loaded(self) -> int:
@@ -66,6 +68,8 @@ class RawLoaded:
             "events": self.events,
             "failed": self.failed,
             "loaded": self.loaded,
+            "is_passed": self.problem is None,
+            "problem": self.problem,
             "topics": dict(self.topics),
             "checks": [{**asdict(one), "rate": one.rate} for one in self.checks],
             "left_out_file": str(self.left_out_file),
@@ -79,31 +83,44 @@ def _silent(*_: object) -> None:
 
 def load_raw(
     settings: Settings, run_date: date, files: Sequence[Path] = (), progress: Progress = _silent
-) -> RawLoaded:
+) -> RawDay:
     """Load a day from files of JSON lines, by default those below `landing` in the home.
 
     Raises `GateFailed` when too few events fail none of the checks and `LoadFailed` when there is
     nothing to load, it cannot be read, or the day is being loaded already. Then the table is as it
     was before.
     """
-    return _load(settings, run_date, Files(settings.home, tuple(files)), progress)
+    with _run(settings, run_date, progress) as run:
+        return run.load(Files(settings.home, tuple(files)))
 
 
-def load_archived(settings: Settings, run_date: date, progress: Progress = _silent) -> RawLoaded:
+def load_archived(settings: Settings, run_date: date, progress: Progress = _silent) -> RawDay:
     """Load a day from what the streams have archived of it; raises as `load_raw` does."""
     lake = Endpoints.read(settings.home).lake
-    return _load(settings, run_date, Archive(lake), progress)
+    with _run(settings, run_date, progress) as run:
+        return run.load(Archive(lake))
 
 
-def _load(settings: Settings, run_date: date, source: Source, progress: Progress) -> RawLoaded:
+def check_raw(settings: Settings, run_date: date, files: Sequence[Path] = ()) -> RawDay:
+    """Check a day as `load_raw` would, and write down what was found, but load nothing.
+
+    Raises `LoadFailed`; too many failures are a `problem` of the result.
+    """
+    with _run(settings, run_date, _silent) as run:
+        day, _ = run.check(Files(settings.home, tuple(files)))
+        return day
+
+
+@contextmanager
+def _run(settings: Settings, run_date: date, progress: Progress) -> Iterator[_Run]:
+    """With the day's lock; what PostgreSQL raises becomes `LoadFailed`."""
     postgres = Endpoints.read(settings.home).postgres
     try:
         with (
             psycopg.connect(pipeline_conninfo(postgres), autocommit=True) as connection,
             locked(connection, run_date),
         ):
-            run = _Run(settings, run_date, postgres, connection, progress)
-            return run.load(source)
+            yield _Run(settings, run_date, postgres, connection, progress)
     except psycopg.Error as error:
         reason = error.diag.message_primary or str(error).strip().partition("\n")[0]
         raise LoadFailed(
@@ -123,43 +140,50 @@ class _Run:
     run_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def load(self, source: Source) -> RawLoaded:
-        """All steps; raises `GateFailed` before the table is touched."""
+    def load(self, source: Source) -> RawDay:
+        """Check, and write if enough events pass; else raise `GateFailed`."""
+        day, good = self.check(source)
+        if day.problem is not None:
+            raise GateFailed(day.problem, day.to_json())
+        with self._timed("writing"):
+            self._write(good)
+        return replace(day, topics={topic: events.height for topic, events in good.items()})
+
+    def check(self, source: Source) -> tuple[RawDay, Mapping[str, pl.DataFrame]]:
+        """What was found, which stays known whatever becomes of the day, and the good events."""
         with self._timed("reading"):
             read = source.read(self.run_date, self.progress)
             carts = self._carts(source, self.run_date - timedelta(days=1))
         with self._timed("checking"):
             verdict = judge(days_of(read, self.run_date, carts))
-        listed = self._put_down(verdict)
-        done = RawLoaded(
+        self._require_events(verdict)
+        listed = write_left_out(self.settings.home, self.run_date, verdict)
+        self._log(verdict)
+        day = RawDay(
             run_id=self.run_id,
             run_date=self.run_date,
             events=verdict.total.checked,
             failed=verdict.total.failed,
-            topics={},
+            problem=self._problem(verdict, listed),
             checks=verdict.outcomes,
             left_out_file=listed,
             seconds=self.seconds,
         )
-        self._require_enough(verdict, done)
-        with self._timed("writing"):
-            good = dict(zip(read, verdict.good, strict=True))
-            self._write(good)
-        return replace(done, topics={topic: events.height for topic, events in good.items()})
+        return day, dict(zip(read, verdict.good, strict=True))
 
     def _carts(self, source: Source, day: date) -> pl.DataFrame:
         """Of a day that is loaded by what is in the table, else by where it will come from."""
         loaded = carts_of(self.connection, day)
         return source.carts(day) if loaded is None else loaded
 
-    def _put_down(self, verdict: Verdict) -> Path:
-        """What was found stays known, whatever becomes of the day."""
+    def _require_events(self, verdict: Verdict) -> None:
         if not verdict.total.checked:
             raise LoadFailed(
                 f"The files of {self.run_date} hold no event: an empty day is not loaded, since "
                 "more likely nothing was collected. What was loaded before stays."
             )
-        listed = write_left_out(self.settings.home, self.run_date, verdict)
+
+    def _log(self, verdict: Verdict) -> None:
         log_verdict(
             self.connection,
             verdict,
@@ -168,18 +192,16 @@ class _Run:
             run_date=self.run_date,
             least=self.settings.pass_rate,
         )
-        return listed
 
-    def _require_enough(self, verdict: Verdict, found: RawLoaded) -> None:
+    def _problem(self, verdict: Verdict, listed: Path) -> str | None:
         least, total = self.settings.pass_rate, verdict.total
         if is_passed(total, least):
-            return
+            return None
         worst = max(verdict.outcomes, key=lambda one: one.failed)
-        raise GateFailed(
+        return (
             f"{self.run_date} is not loaded: {total.failed:,} of {total.checked:,} events fail a "
             f"check, so {total.rate:.2%} pass where {least:.2%} must; most of them, "
-            f"{worst.failed:,}, fail {worst.check}. {found.left_out_file} lists them.",
-            found.to_json(),
+            f"{worst.failed:,}, fail {worst.check}. {listed} lists them."
         )
 
     def _write(self, good: Mapping[str, pl.DataFrame]) -> None:

@@ -29,14 +29,18 @@ class Files:
 
     def read(self, day: date, progress: Progress) -> Mapping[str, Part]:
         """All of the files."""
-        return _read(self.named or self._landed(day), day, progress)
+        return _read(self.paths(day), day, progress)
 
     def carts(self, day: date) -> pl.DataFrame:
         """Of what landed for that day."""
         return _carts(landed(self.home, day), day)
 
-    def _landed(self, day: date) -> Sequence[Path]:
-        found = landed(self.home, day)
+    def paths(self, day: date) -> Sequence[Path]:
+        """Which files they are; raises `LoadFailed` if one or all are missing."""
+        for path in self.named:
+            if not path.is_file():
+                raise LoadFailed(f"There is no file {path}: name files of JSON lines, also as .gz.")
+        found = self.named or landed(self.home, day)
         if not found:
             raise LoadFailed(
                 f"No *.jsonl or *.jsonl.gz is in {self.home / 'landing' / day.isoformat()}: put "
@@ -46,9 +50,6 @@ class Files:
 
 
 def _read(paths: Sequence[Path], day: date, progress: Progress) -> Mapping[str, Part]:
-    for path in paths:
-        if not path.is_file():
-            raise LoadFailed(f"There is no file {path}: name files of JSON lines, also as .gz.")
     size = sum(path.stat().st_size for path in paths)
     parts: dict[str, list[Part]] = defaultdict(list)
     for frames in decoded(_lines(paths, day), size):

@@ -18,6 +18,7 @@ from stacks import settings_for
 
 from features.contracts.commerce import COMMERCE
 from features.decoding import Decoder
+from infra.behavior_log import Collected, check, collect
 from infra.cli import main
 from infra.dead_letters.archive import append
 from infra.endpoints import Endpoints
@@ -179,6 +180,20 @@ def test_a_day_with_too_many_failures_loads_nothing_and_says_so(
     assert log["all"][:4] == (200, 3, 0.985, False)
     assert log["required_fields"][3] is False
     assert log["timestamps"][3] is True
+
+
+def test_a_day_can_be_checked_before_it_is_loaded(stack: Endpoints, place: Settings) -> None:
+    with pytest.raises(LoadFailed, match=r"No .*jsonl"):
+        collect(place, DAY)
+    path = land(place, [*events(9), {"event_type": "search"}])
+    assert collect(place, DAY) == Collected(files=[path], bytes=path.stat().st_size)
+    found = check(place, DAY).to_json()
+    assert found["is_passed"] is False
+    assert "90.00% pass where 99.00% must" in str(found["problem"])
+    assert logged(stack)["all"][:4] == (10, 1, 0.9, False)
+    land(place, events(10))
+    assert check(place, DAY).problem is None
+    assert table(stack, "event_id") == []
 
 
 def test_the_share_that_must_pass_can_be_set(place: Settings) -> None:
