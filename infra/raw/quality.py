@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 
 
 def is_passed(outcome: Outcome, least: float) -> bool:
-    """Whether the share that passed is at least `least`; compared by counts, as shares round."""
-    return outcome.checked - outcome.failed >= least * outcome.checked
+    """Whether the share that passed is at least `least`, exactly as that is written."""
+    return outcome.checked - outcome.failed >= Fraction(repr(least)) * outcome.checked
 
 
 def log_verdict(

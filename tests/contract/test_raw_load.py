@@ -261,6 +261,7 @@ def test_a_day_is_loaded_by_one_at_a_time(stack: Endpoints, place: Settings) -> 
     assert load_raw(place, DAY).loaded == 3
 
 
+@pytest.mark.timeout(30)
 def test_a_new_day_waits_for_no_reader(stack: Endpoints, place: Settings) -> None:
     day = date(2031, 7, 9)
     land(place, events(3, day=day), day=day)
