@@ -23,7 +23,7 @@ from infra.cli import main
 from infra.dead_letters.archive import append
 from infra.endpoints import Endpoints
 from infra.errors import GateFailed, LoadFailed
-from infra.raw.table import locked
+from infra.raw.table import LOCK, locked
 from infra.raw_load import load_archived, load_raw
 from infra.settings import Settings
 
@@ -249,6 +249,28 @@ def test_a_load_that_is_interrupted_leaves_the_day_as_it_was(
         load_raw(place, DAY, progress=interrupt)
     assert table(stack, "event_id", "run_id") == before
     assert load_raw(place, DAY).loaded == 500
+
+
+def test_a_server_that_breaks_off_leaves_the_day_as_it_was(
+    stack: Endpoints, place: Settings
+) -> None:
+    land(place, events(10))
+    load_raw(place, DAY)
+    before = table(stack, "event_id", "run_id")
+    land(place, events(500))
+
+    def cut(step: str, *_: int) -> None:
+        if step == "writing":
+            with psycopg.connect(stack.postgres) as other:
+                other.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks "
+                    "WHERE locktype = 'advisory' AND classid = %s",
+                    [LOCK],
+                )
+
+    with pytest.raises(LoadFailed, match="PostgreSQL did not take 2026-03-05"):
+        load_raw(place, DAY, progress=cut)
+    assert table(stack, "event_id", "run_id") == before
 
 
 def test_a_day_is_loaded_by_one_at_a_time(stack: Endpoints, place: Settings) -> None:
