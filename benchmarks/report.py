@@ -6,12 +6,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from benchmarks.batch import Batch
 from benchmarks.freshness import Floor, Freshness
 from benchmarks.rates import QUANTILES, ratio_line
 from benchmarks.state_growth import Growth
 from benchmarks.throughput import Figure, ratios
 
-__all__ = ["freshness", "state_growth", "table", "throughput"]
+__all__ = ["batch", "freshness", "state_growth", "table", "throughput"]
 
 Conditions = Mapping[str, object]
 MB = 1 << 20
@@ -86,6 +87,19 @@ def state_growth(figures: Sequence[Growth], conditions: Conditions, *, as_json: 
         for figure, ratio in zip(figures, of_smallest, strict=True)
     ]
     return _text(table(head, rows), conditions=conditions)
+
+
+def batch(figure: Batch, conditions: Conditions, *, as_json: bool) -> str:
+    """Seconds and events/s of every step of a day, then of all."""
+    if as_json:
+        return _document(conditions, figures=[figure.to_json()])
+    steps = [*figure.seconds.items(), ("all", figure.total)]
+    rows = [(name, f"{seconds:,.1f}", f"{figure.events / seconds:,.0f}") for name, seconds in steps]
+    title = (
+        f"{figure.events:,} events of a day ({figure.bytes / MB:,.0f} MB), "
+        f"{figure.failed:,} left out; host took {figure.stolen:.0%}"
+    )
+    return _text(title, table(("step", "seconds", "events/s"), rows), conditions=conditions)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 __all__ = ["Contract", "Field", "FieldType", "camel_case"]
@@ -63,7 +63,7 @@ class Field:
         return _paths(self.name, self.aliases)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Contract:
     """The events of one topic.
 
@@ -83,6 +83,15 @@ class Contract:
     value_aliases: Mapping[str, str] | None = None
     complete: Callable[[Record], Record] | None = None
     complete_for: tuple[str, ...] = ()
+
+    @cached_property
+    def names_of(self) -> Mapping[str, list[tuple[str, int]]]:
+        """Path -> the fields that it may hold, with its place in their order of precedence."""
+        names: dict[str, list[tuple[str, int]]] = {}
+        for field in self.fields:
+            for rank, path in enumerate(field.paths):
+                names.setdefault(path, []).append((field.name, rank))
+        return names
 
     def field(self, name: str) -> Field:
         for field in self.fields:

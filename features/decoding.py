@@ -27,11 +27,11 @@ from features.contract import Contract, Field, FieldType
 from features.json_text import MAX_BYTES
 from features.plain_text import is_plain
 from features.validation import (
-    MAX_AGE,
-    MAX_AHEAD,
+    ARRIVAL,
     MAX_ID,
     MAX_STRING,
     Rejected,
+    TimeBounds,
     derived_id,
     validate,
 )
@@ -64,8 +64,9 @@ def event_schema(contract: Contract) -> dict[str, Any]:
 class Decoder:
     """Decodes batches of one contract. Holds no state between batches; not thread-safe."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, bounds: TimeBounds = ARRIVAL) -> None:
         self.contract = contract
+        self._bounds = bounds
         self.schema = {"row": pl.UInt32, **event_schema(contract)}
         # What a flat record may hold; arrays of records take the slow way.
         self._flat = [f for f in contract.fields if f.type is not FieldType.RECORDS]
@@ -184,7 +185,7 @@ class Decoder:
         """Which rows `validate` would accept with just these values."""
         ahead = pl.col("event_at") - pl.col("received")
         return pl.all_horizontal(
-            ahead.is_between(-MAX_AGE, MAX_AHEAD),
+            ahead.is_between(-self._bounds.behind, self._bounds.ahead),
             *(self._has_pattern(f) for f in self._flat if f.pattern),
             *(self._is_present(f) for f in self._flat if f.required_for),
             *([self._needs_no_completion()] if self.contract.complete else ()),
@@ -227,7 +228,7 @@ class Decoder:
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         events, rejects = [], []
         for row, received in zip(rows, received_at.gather(rows).to_list(), strict=True):
-            verdict = validate(self.contract, values[row], received)
+            verdict = validate(self.contract, values[row], received, self._bounds)
             if isinstance(verdict, Rejected):
                 rejects.append((row, verdict.reason_code, verdict.reason))
             else:

@@ -36,7 +36,8 @@ def parse_object(raw: bytes | None) -> Record:
         refuse("not_json", f"Nested deeper than {MAX_DEPTH} levels.")
     except ValueError as error:
         refuse("not_json", f"{str(error)[:200]}.")
-    if _depth_exceeds(document, MAX_DEPTH):
+    # A text opens at least as many as are nested in it, and most open few.
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth_exceeds(document, MAX_DEPTH):
         refuse("not_json", f"Nested deeper than {MAX_DEPTH} levels.")
     if not isinstance(document, dict):
         refuse("not_an_object", f"Found a JSON {json_type(document)}; expected an object.")
@@ -44,7 +45,7 @@ def parse_object(raw: bytes | None) -> Record:
 
 
 def _loads(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique_keys, parse_int=_parse_int)
+    return _DECODER.decode(text)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
@@ -59,6 +60,10 @@ def _parse_int(text: str) -> int | float:
     # int() refuses beyond 4,300 digits, and what overflows a double is no number of ours.
     number = float(text)
     return int(text) if math.isfinite(number) else number
+
+
+# `json.loads` would make one for each text.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_int=_parse_int)
 
 
 def _depth_exceeds(document: Any, limit: int) -> bool:

@@ -17,6 +17,16 @@ DIMENSIONS = (
         product_id text PRIMARY KEY, name text NOT NULL, category text NOT NULL,
         brand text, price double precision)""",
 )
+# `run_date`: the day that was loaded, which is replaced as a whole; an event may be of another one.
+# `event` has the names of its contract. A load makes the partition of its day.
+RAW = (
+    """CREATE TABLE IF NOT EXISTS raw.events (
+        run_date date NOT NULL, topic text NOT NULL, event_id text NOT NULL,
+        event_type text, user_id text, session_id text,
+        event_at timestamptz NOT NULL, event jsonb NOT NULL,
+        run_id text NOT NULL, loaded_at timestamptz NOT NULL,
+        PRIMARY KEY (run_date, topic, event_id)) PARTITION BY RANGE (run_date)""",
+)
 OPERATIONS = (
     # What a job has committed. `watermark` holds for the epoch after it, so that a retry of that
     # epoch computes the same rows.
@@ -96,7 +106,7 @@ OPERATIONS = (
 def ddl() -> list[str]:
     """Every statement, in the order they must run; the schemas exist already."""
     online = [statement for view in VIEWS.values() for statement in online_table(view)]
-    return [*DIMENSIONS, *OPERATIONS, *online]
+    return [*DIMENSIONS, *RAW, *OPERATIONS, *online]
 
 
 def pii_columns() -> dict[str, list[str]]:

@@ -22,7 +22,16 @@ from features.contract import Contract, Field, FieldType, Record
 from features.json_text import Refusal, json_type, parse_object, refuse
 from features.timestamps import NUMBER, BadTimestamp, parse_timestamp
 
-__all__ = ["REASON_CODES", "Accepted", "Rejected", "derived_id", "validate"]
+__all__ = [
+    "ARRIVAL",
+    "REASON_CODES",
+    "RECORDED",
+    "Accepted",
+    "Rejected",
+    "TimeBounds",
+    "derived_id",
+    "validate",
+]
 
 REASON_CODES = (
     "not_json",
@@ -40,14 +49,27 @@ REASON_CODES = (
 MAX_ID = 256
 MAX_STRING = 4096
 LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
-MAX_AHEAD = timedelta(minutes=5) // timedelta(microseconds=1)
-MAX_AGE = timedelta(days=35) // timedelta(microseconds=1)
 YEAR_ONE = -62_135_596_800_000_000
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 CONTAINERS = ("properties", "context")
 _CANONICAL = msgspec.json.Encoder(order="deterministic")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBounds:
+    """How far event time may lie from its receipt, in microseconds, both inclusive."""
+
+    behind: int
+    ahead: int
+
+
+_MICROSECOND = timedelta(microseconds=1)
+ARRIVAL = TimeBounds(timedelta(days=35) // _MICROSECOND, timedelta(minutes=5) // _MICROSECOND)
+# Recorded events arrive whenever somebody reads them: any time that every store can hold.
+_AGES = timedelta(days=365_000) // _MICROSECOND
+RECORDED = TimeBounds(_AGES, _AGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +87,16 @@ class Rejected:
     reason: str
 
 
-def validate(contract: Contract, raw: bytes | None, received_at_us: int) -> Accepted | Rejected:
+def validate(
+    contract: Contract, raw: bytes | None, received_at_us: int, bounds: TimeBounds = ARRIVAL
+) -> Accepted | Rejected:
     """One raw value against its contract; `received_at_us` anchors the time bounds."""
     try:
         document = parse_object(raw)
         event = _fields(contract, document)
         if event["event_at"] is None:
             event["event_at"] = received_at_us
-        _check_time(event["event_at"], received_at_us)
+        _check_time(event["event_at"], received_at_us, bounds)
     except Refusal as refusal:
         return Rejected(*refusal.args)
     return Accepted(event)
@@ -83,16 +107,18 @@ def validate(contract: Contract, raw: bytes | None, received_at_us: int) -> Acce
 
 def _fields(contract: Contract, document: Record) -> Record:
     leaves = _leaves(document)
-    kind = _kind(contract, leaves)
-    used: set[str] = set()
+    sent, used = _sent_values(contract, leaves)
+    kind = _kind(contract, sent)
     event: Record = {}
     for field in contract.fields:
-        path, value = _lookup(field.paths, leaves)
-        used.add(path)
-        event[field.name] = _value(field, kind if field.name == "event_type" else value)
-        if event[field.name] is None:
-            _check_missing(field, kind, leaves)
-        elif field.type is FieldType.TIME and field.name != contract.time_field:
+        value = kind if field.name == "event_type" else sent.get(field.name)
+        if value is None:
+            event[field.name] = None
+            if field.required or field.required_for:
+                _check_missing(field, kind, leaves)
+            continue
+        event[field.name] = _value(field, value)
+        if field.type is FieldType.TIME and field.name != contract.time_field:
             _check_storable(field, event[field.name])
     event["event_at"] = event.pop(contract.time_field)
     event["event_id"] = event["event_id"] or derived_id(contract, _sent(event))
@@ -105,10 +131,24 @@ def _fields(contract: Contract, document: Record) -> Record:
     return event
 
 
-def _kind(contract: Contract, leaves: Record) -> Any:
+def _sent_values(contract: Contract, leaves: Record) -> tuple[Record, set[str]]:
+    """Field -> its value, and the paths that were used: of several the first that is not null.
+
+    By the leaves, which are few, and not by all the paths that fields may have.
+    """
+    best: dict[str, tuple[bool, int, str]] = {}
+    for path, value in leaves.items():
+        for name, rank in contract.names_of.get(path, ()):
+            place = (value is None, rank, path)
+            if name not in best or place < best[name]:
+                best[name] = place
+    sent = {name: leaves[path] for name, (_, _, path) in best.items()}
+    return sent, {path for _, _, path in best.values()}
+
+
+def _kind(contract: Contract, sent: Record) -> Any:
     """The event type in its canonical spelling: it decides which fields are required."""
-    names = [field for field in contract.fields if field.name == "event_type"]
-    kind = _lookup(names[0].paths, leaves)[1] if names else None
+    kind = sent.get("event_type")
     if contract.value_aliases and isinstance(kind, str):
         return contract.value_aliases.get(kind, kind)
     return kind
@@ -136,14 +176,6 @@ def _opened(prefix: str, node: Record) -> Record:
     return leaves
 
 
-def _lookup(paths: tuple[str, ...], leaves: Record) -> tuple[str, Any]:
-    present = [path for path in paths if path in leaves]
-    for path in present:
-        if leaves[path] is not None:
-            return path, leaves[path]
-    return (present[0] if present else paths[0]), None
-
-
 def _check_missing(field: Field, kind: Any, leaves: Record) -> None:
     if field.required:
         refuse("missing_field", f"Field {field.name!r} is required.")
@@ -169,8 +201,6 @@ def _sent(event: Record) -> Record:
 
 
 def _value(field: Field, value: Any) -> Any:
-    if value is None:
-        return None
     if isinstance(value, float) and not math.isfinite(value):
         refuse("wrong_type", f"Field {field.name!r} holds {value}; expected a finite number.")
     value = _READERS[field.type](field, value)
@@ -280,15 +310,19 @@ def _read_records(field: Field, value: Any) -> list[Record]:
     return [_read_record(field, item) for item in value]
 
 
+def _first(paths: tuple[str, ...], item: Record) -> Any:
+    return next((item[path] for path in paths if item.get(path) is not None), None)
+
+
 def _read_record(field: Field, item: Any) -> Record:
     if not isinstance(item, dict):
         _wrong_type(field, item, "an object in the array")
     record: Record = {}
     for part in field.items:
-        value = _value(part, _lookup(part.paths, item)[1])
+        value = _first(part.paths, item)
         if value is None and part.required:
             refuse("missing_field", f"An entry of {field.name!r} has no {part.name!r}.")
-        record[part.name] = part.default if value is None else value
+        record[part.name] = part.default if value is None else _value(part, value)
     return record
 
 
@@ -306,11 +340,11 @@ _READERS: dict[FieldType, Callable[[Field, Any], Any]] = {
 # --- the clock ----------------------------------------------------------------------------------
 
 
-def _check_time(event_at: int, received_at: int) -> None:
+def _check_time(event_at: int, received_at: int, bounds: TimeBounds) -> None:
     ahead = event_at - received_at
-    if ahead > MAX_AHEAD:
+    if ahead > bounds.ahead:
         refuse("in_the_future", f"Event time is {ahead // 1_000_000:,} s ahead of its receipt.")
-    if -ahead > MAX_AGE:
+    if -ahead > bounds.behind:
         refuse("too_old", f"Event time is {-ahead // 86_400_000_000:,} days before its receipt.")
 
 

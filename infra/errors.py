@@ -9,6 +9,8 @@ UserflowError
 ├── StreamFailed    a streaming process ended, or did not do in time what it should
 │   └── CheckpointMismatch  a checkpoint is not the one that the stores, code and settings expect
 ├── ReplayFailed    a dead letter is not there, or could not be sent again
+├── LoadFailed      a day's events cannot be read or written, or are being loaded already
+├── GateFailed      too few of a day's events or rows pass the checks before the next step
 ├── BackfillFailed  there is nothing to recompute from, or it could not be done
 ├── DailyJobFailed  a daily Spark job found nothing to read, or could not be done
 └── RepairFailed    a store did not answer while it was repaired
@@ -16,10 +18,14 @@ UserflowError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 __all__ = [
     "BackfillFailed",
     "CheckpointMismatch",
     "DailyJobFailed",
+    "GateFailed",
+    "LoadFailed",
     "PortTaken",
     "RepairFailed",
     "ReplayFailed",
@@ -66,6 +72,18 @@ class CheckpointMismatch(StreamFailed):
 
 class BackfillFailed(UserflowError):
     """There is nothing to recompute from, or it could not be done."""
+
+
+class LoadFailed(UserflowError):
+    """A day's events cannot be read or written, or another process loads them; nothing changed."""
+
+
+class GateFailed(UserflowError):
+    """Too few of a day's events or rows pass; `figures`: what was found, as a JSON document."""
+
+    def __init__(self, message: str, figures: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.figures = figures or {}
 
 
 class ReplayFailed(UserflowError):

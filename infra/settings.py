@@ -133,6 +133,13 @@ class Settings(BaseSettings):
     breach_least: int = Field(
         default=100, gt=0, description="Of fewer events in a minute nothing is concluded"
     )
+    pass_rate: float = Field(
+        default=0.99,
+        ge=0,
+        le=1,
+        description="Share of a day's events that must fail none of the seven checks; with less "
+        "the day is not loaded",
+    )
     slack_webhook: Annotated[SecretStr, AfterValidator(_is_address)] | None = Field(
         default=None,
         description="Slack's incoming webhook for alerts, a secret; messages are logged when unset",

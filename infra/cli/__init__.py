@@ -12,7 +12,7 @@ from infra.errors import UserflowError
 
 __all__ = ["main"]
 
-# name -> (module, what it does). The attribute has the name of the command.
+# name -> (module, what it does). The attribute has the name of the command, with `_` for `-`.
 COMMANDS = {
     "up": ("infra.cli.stack", "Start the embedded Kafka, PostgreSQL and Redis."),
     "down": ("infra.cli.stack", "Stop them; the data stays."),
@@ -27,6 +27,7 @@ COMMANDS = {
     "dlq": ("infra.cli.dlq", "Dead letters: list them, show one, replay them."),
     "rebuild": ("infra.cli.rebuild", "New checkpoint, computed from the archive, then a switch."),
     "repair": ("infra.cli.repair", "Refill Redis from PostgreSQL."),
+    "load-raw": ("infra.cli.load_raw", "Check a day of events and load it into raw.events."),
     "get": ("infra.cli.stream", "Show the online features of one entity."),
     "contracts": ("infra.cli.contracts", "List, show, compare and export the event contracts."),
     "features": ("infra.cli.features", "The catalogue: list, show and describe the features."),
@@ -46,7 +47,8 @@ class LazyCommands(click.Group):
         """Import one command."""
         if name not in self.list_commands(ctx):
             return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[name][0]), name)
+        module = importlib.import_module(COMMANDS[name][0])
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

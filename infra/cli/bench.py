@@ -120,6 +120,19 @@ def state_growth(
 
 
 @bench.command()
+@events_option(1_000_000)
+@as_json_option
+def batch(*, events: int, as_json: bool) -> None:
+    """Seconds that a day of shopping events takes: read, checked by the seven, and written."""
+    from benchmarks import report  # noqa: PLC0415
+    from benchmarks.batch import measure  # noqa: PLC0415
+    from benchmarks.machine import conditions  # noqa: PLC0415
+
+    figure = measure(events, say=_say)
+    click.echo(report.batch(figure, conditions(), as_json=as_json))
+
+
+@bench.command()
 @click.option("--kills", default=50, show_default=True, type=click.IntRange(1, 200))
 @click.option("--seed", default=1, show_default=True, help="Says what is killed, and when.")
 @click.option(

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 from benchmarks import report
+from benchmarks.batch import Batch
 from benchmarks.freshness import Floor, Freshness
 from benchmarks.state_growth import Growth
 from benchmarks.throughput import ALL, NO_OP, Figure, ratios
@@ -97,3 +98,16 @@ def test_state_growth_compares_with_the_smallest() -> None:
     assert last == ["1,000,000", "1,000,007", "45,000", "0.90", "3", "1", "2,048", "5", "0%"]
     document = json.loads(report.state_growth(figures, CONDITIONS, as_json=True))
     assert [figure["of_smallest"] for figure in document["figures"]] == [1.0, 0.9]
+
+
+def test_a_day_is_told_by_step_and_as_a_whole() -> None:
+    seconds = {"reading": 10.0, "checking": 2.5, "writing": 7.5}
+    figure = Batch(events=1_000_000, failed=2000, bytes=345 << 20, seconds=seconds, stolen=0.1)
+    lines = report.batch(figure, CONDITIONS, as_json=False).splitlines()
+    assert lines[0] == "1,000,000 events of a day (345 MB), 2,000 left out; host took 10%"
+    assert [line.split() for line in lines if line.startswith(("reading", "all"))] == [
+        ["reading", "10.0", "100,000"],
+        ["all", "20.0", "50,000"],
+    ]
+    document = json.loads(report.batch(figure, CONDITIONS, as_json=True))
+    assert document["figures"][0]["events_per_second"] == 50_000
