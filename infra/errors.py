@@ -10,7 +10,8 @@ UserflowError
 │   └── CheckpointMismatch  a checkpoint is not the one that the stores, code and settings expect
 ├── ReplayFailed    a dead letter is not there, or could not be sent again
 ├── BackfillFailed  there is nothing to recompute from, or it could not be done
-└── RepairFailed    a store did not answer while it was repaired
+├── RepairFailed    a store did not answer while it was repaired
+└── MartsFailed     a model of the marts or a test of one failed, or dbt could not run
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 __all__ = [
     "BackfillFailed",
     "CheckpointMismatch",
+    "MartsFailed",
     "PortTaken",
     "RepairFailed",
     "ReplayFailed",
@@ -72,3 +74,7 @@ class ReplayFailed(UserflowError):
 
 class RepairFailed(UserflowError):
     """A store did not answer while it was repaired."""
+
+
+class MartsFailed(UserflowError):
+    """A model of the marts or a test of one failed, or dbt could not run."""
