@@ -10,9 +10,12 @@
 {%- endmacro %}
 
 
-{# Exact until the end, so that no order of adding changes a digit; bounded to what a double holds. #}
+{# Exact until here, so that no order of adding changes a digit; bounded by what a double can hold. #}
 {% macro as_double(amount) -%}
-    greatest(least({{ amount }}, 1.7976931348623157e308), -1.7976931348623157e308)::double precision
+    (case
+        when {{ amount }} > 1.7976931348623157e308 then 1.7976931348623157e308
+        else {{ amount }}
+    end)::double precision
 {%- endmacro %}
 
 

@@ -4,5 +4,6 @@
 
 {# What the goods of a purchase cost, as told by what was paid: before discount, without shipping. #}
 {% macro amount_of_goods() -%}
-    greatest(total_amount + coalesce(discount, 0) - coalesce(shipping_fee, 0), 0)
+    {%- set amount = 'total_amount + coalesce(discount, 0) - coalesce(shipping_fee, 0)' -%}
+    case when {{ amount }} < 0 then 0 else {{ amount }} end
 {%- endmacro %}

@@ -2,7 +2,13 @@
 
 
 {# An advantage is -1..1; nothing to compare with is none. #}
-{% macro clipped(advantage) -%} coalesce(greatest(-1, least(1, {{ advantage }})), 0){% endmacro %}
+{% macro clipped(advantage) -%}
+    case
+        when {{ advantage }} > 1 then 1
+        when {{ advantage }} < -1 then -1
+        else coalesce({{ advantage }}, 0)
+    end
+{%- endmacro %}
 
 
 {#

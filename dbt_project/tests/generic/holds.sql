@@ -1,4 +1,4 @@
-{# A condition that no row breaks; where it is unknown nothing is said. #}
-{% test holds(model, condition) %}
-    select * from {{ model }} where not ({{ condition }})
+{# Conditions that no row breaks; where one is unknown nothing is said. #}
+{% test holds(model, conditions) %}
+    select * from {{ model }} where not ({{ conditions | join(') or not (') }})
 {% endtest %}
