@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -28,7 +29,10 @@ REMEMBER = """
 INSERT INTO ops.mart_days (run_date, event_date)
 SELECT DISTINCT run_date, (event_at AT TIME ZONE 'UTC')::date FROM raw.events WHERE run_date = %s
 UNION SELECT %s, %s ON CONFLICT DO NOTHING"""
-DAYS = "SELECT event_date FROM ops.mart_days WHERE run_date = %s ORDER BY event_date"
+EVENT_DATES = "SELECT event_date FROM ops.mart_days WHERE run_date = %s ORDER BY event_date"
+RUN_DATES = """
+SELECT DISTINCT run_date FROM raw.events
+WHERE (event_at AT TIME ZONE 'UTC')::date = ANY(%s) ORDER BY run_date"""
 NEWEST = "SELECT max(run_date) FROM ops.mart_days"
 # Unit tests are of the models, not of a day: `make test` runs them.
 TESTS = ("--exclude-resource-type", "unit_test", "--indirect-selection", "cautious")
@@ -74,6 +78,23 @@ class MartsBuilt:
         return [*built, f"{days}: built and tested ({self.tests} tests) in {self.seconds:.1f} s"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """The days to build, the run dates that have events of them, and the newest run date of all."""
+
+    event_dates: tuple[date, ...]
+    run_dates: tuple[date, ...]
+    as_of: date
+
+    def variables(self) -> dict[str, object]:
+        """As the models read them (dbt_project.yml)."""
+        return {
+            "event_dates": [str(day) for day in self.event_dates],
+            "run_dates": [str(day) for day in self.run_dates],
+            "as_of": str(self.as_of),
+        }
+
+
 def build_marts(
     settings: Settings, run_date: date, select: Sequence[str] = (), *, say: Say = lambda _: None
 ) -> MartsBuilt:
@@ -83,18 +104,17 @@ def build_marts(
     """
     started = time.perf_counter()
     url = Endpoints.read(settings.home).postgres
-    event_dates, as_of = _days(url, run_date)
+    days = _days(url, run_date)
     chosen = [word for name in select for word in ("--select", f"+{name}")]
-    variables = {"event_dates": [str(day) for day in event_dates], "as_of": str(as_of)}
     results = Dbt(url, settings.home).run(
-        ["build", *TESTS, *chosen, "--vars", json.dumps(variables)],
+        ["build", *TESTS, *chosen, "--vars", json.dumps(days.variables())],
         place="-".join(sorted(select)) or "all",
         say=say,
     )
     _require_success(results)
     return MartsBuilt(
         run_date=run_date,
-        event_dates=event_dates,
+        event_dates=days.event_dates,
         marts=tuple(_built(one) for one in results if one.kind == "model"),
         tests=sum(one.kind == "test" for one in results),
         seconds=time.perf_counter() - started,
@@ -107,19 +127,23 @@ def document_marts(settings: Settings, *, say: Say) -> Path:
     return dbt.document(say=say)
 
 
-def _days(url: str, run_date: date) -> tuple[tuple[date, ...], date]:
-    """The event days to build, and the newest run date, which features look back from."""
+def _days(url: str, run_date: date) -> _Days:
     try:
         with psycopg.connect(pipeline_conninfo(url)) as connection:
             connection.execute(REMEMBER, [run_date] * 3)
-            days = connection.execute(DAYS, [run_date]).fetchall()
-            newest = connection.execute(NEWEST).fetchall()
+            event_dates = _column(connection.execute(EVENT_DATES, [run_date]))
+            run_dates = _column(connection.execute(RUN_DATES, [list(event_dates)]))
+            (as_of,) = _column(connection.execute(NEWEST))
     except psycopg.Error as error:
         raise MartsFailed(
             f"The days of run date {run_date} cannot be read from raw.events "
             f"({type(error).__name__}): run `userflow init`, and look at `userflow status`."
         ) from error
-    return tuple(day for (day,) in days), newest[0][0]
+    return _Days(event_dates, run_dates, as_of)
+
+
+def _column(found: psycopg.Cursor[Any]) -> tuple[date, ...]:
+    return tuple(day for (day,) in found)
 
 
 def _require_success(results: Sequence[NodeResult]) -> None:

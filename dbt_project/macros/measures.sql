@@ -4,9 +4,12 @@
 {%- endmacro %}
 
 
-{# A sum of counts; one that no long can hold is the largest one. #}
-{% macro total_count(expression) -%}
-    least(coalesce(sum({{ expression }}), 0), 9223372036854775807)::bigint
+{# A sum of counts, of events of one type or of all; one that no long can hold is the largest one. #}
+{% macro total_count(expression, event_type=none) -%}
+    {%- set total -%}
+        sum({{ expression }}){% if event_type %} filter (where event_type = '{{ event_type }}'){% endif %}
+    {%- endset -%}
+    least(coalesce({{ total }}, 0), 9223372036854775807)::bigint
 {%- endmacro %}
 
 

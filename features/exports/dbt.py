@@ -97,11 +97,10 @@ with events as (
     where topic = '{contract.topic}' and {{{{ is_built(event_day('event_at')) }}}}
 )
 
--- An event that two run dates loaded is the one of the first.
-select distinct on (event_date, event_id)
+select
 {listed}
 from events
-order by event_date, event_id, run_date
+where {{{{ is_first_load() }}}}
 """
 
 

@@ -10,9 +10,9 @@ select
     {{ count_of('product_view') }} as view_count,
     {{ count_of('click') }} as click_count,
     {{ count_of('add_to_cart') }} as cart_count,
-    {{ total_count("case when event_type = 'add_to_cart' then coalesce(quantity, 1) end") }} as cart_quantity,
+    {{ total_count('quantity', 'add_to_cart') }} as cart_quantity,
     {{ count_of('purchase') }} as purchase_count,
-    {{ total_count("case when event_type = 'purchase' then quantity end") }} as purchase_quantity,
+    {{ total_count('quantity', 'purchase') }} as purchase_quantity,
     {{ total_amount('amount') }} as revenue
 from events
 group by product_id, event_date

@@ -5,8 +5,7 @@ with events as (
     where topic = 'user-events' and {{ is_built(event_day('event_at')) }}
 )
 
--- An event that two run dates loaded is the one of the first.
-select distinct on (event_date, event_id)
+select
     event_id,
     event_type,
     user_id,
@@ -45,4 +44,4 @@ select distinct on (event_date, event_id)
     event ->> 'experiment_group' as experiment_group,
     event ->> 'ui_version' as ui_version
 from events
-order by event_date, event_id, run_date
+where {{ is_first_load() }}
