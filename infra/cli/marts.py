@@ -29,9 +29,7 @@ def marts(*, run_date: datetime | None, select: tuple[str, ...], as_json: bool) 
     from infra.marts import build_marts  # noqa: PLC0415 - not for --help
 
     day = run_date.date() if run_date else _yesterday()
-    built = build_marts(
-        load_settings(), day, select, say=lambda text: click.echo(text, err=True)
-    )
+    built = build_marts(load_settings(), day, select, say=lambda text: click.echo(text, err=True))
     click.echo(json.dumps(built.to_json()) if as_json else "\n".join(built.lines()))
 
 
