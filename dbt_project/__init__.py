@@ -1,1 +1,1 @@
-"""The dbt project: a package only so that its files are installed where `infra.marts` finds them."""
+"""The dbt project; a package so that its files are installed where they are looked for."""

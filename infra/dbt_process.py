@@ -1,5 +1,6 @@
-"""dbt in a process of its own: it owns global state (logging, adapters, the environment) and imports
-for seconds, so that neither the command line nor Airflow should share a process with it.
+"""dbt in a process of its own: it changes what is global (logging, adapters, the environment), so
+that neither Airflow nor a second build should share a process with it, and half of the seconds that
+a start takes are imports, which one process would pay once as well.
 
 The password goes by a private file, as libpq reads it, and is gone when dbt has ended.
 """
@@ -30,6 +31,7 @@ PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 PROGRAM = "from dbt.cli.main import cli; cli()"
 # Sorts of a day's events stay in memory.
 WORK_MEM = "-c work_mem=64MB"
+PAGE = "static_index.html"
 NAMED = {"host", "port", "user", "dbname", "password", "options"}
 Say = Callable[[str], None]
 
@@ -64,20 +66,26 @@ class Dbt:
         `place` is its folder below `<home>/dbt`; runs of one place take turns. Raises `MartsFailed`
         where dbt ended without results.
         """
+        written = self._written("run_results.json", arguments, place, say)
+        return [_result(one) for one in json.loads(written)["results"]]
+
+    def document(self, *, say: Say) -> Path:
+        """Describe the models, and the tables as they are, on one page; returns the page."""
+        self._written(PAGE, ["docs", "generate", "--static"], "docs", say)
+        return self.home / "dbt" / "docs" / PAGE
+
+    def _written(self, name: str, arguments: Sequence[str], place: str, say: Say) -> str:
+        """What dbt wrote to this file of its folder."""
         target = self.home / "dbt" / place
         target.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(target.with_suffix(".lock")), self._environment() as environment:
-            results = target / "run_results.json"
-            results.unlink(missing_ok=True)
+            file = target / name
+            file.unlink(missing_ok=True)
             said = _run(_command(arguments, self.home, target), environment, say)
-            if results.exists():
-                return [_result(one) for one in json.loads(results.read_text("utf-8"))["results"]]
-        raise MartsFailed(f"dbt ended without results: {said}. {self.log} has the rest.")
-
-    @property
-    def log(self) -> Path:
-        """What dbt logs; it may hold ids, so only its owner reads it."""
-        return self.home / "logs" / "dbt" / "dbt.log"
+            if file.exists():
+                return file.read_text("utf-8")
+        log = self.home / "logs" / "dbt" / "dbt.log"
+        raise MartsFailed(f"dbt ended without results: {said}. {log} has the rest.")
 
     @contextmanager
     def _environment(self) -> Iterator[dict[str, str]]:

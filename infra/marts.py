@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,7 +22,7 @@ from infra.endpoints import Endpoints
 from infra.errors import MartsFailed
 from infra.settings import Settings
 
-__all__ = ["MartBuilt", "MartsBuilt", "build_marts", "document_marts"]
+__all__ = ["MartBuilt", "MartsBuilt", "build_marts"]
 
 REMEMBER = """
 INSERT INTO ops.mart_days (run_date, event_date)
@@ -119,12 +118,6 @@ def build_marts(
         tests=sum(one.kind == "test" for one in results),
         seconds=time.perf_counter() - started,
     )
-
-
-def document_marts(settings: Settings, *, say: Say) -> Path:
-    """Write dbt's documentation of all models as one page, and return where it is."""
-    dbt = Dbt(Endpoints.read(settings.home).postgres, settings.home)
-    return dbt.document(say=say)
 
 
 def _days(url: str, run_date: date) -> _Days:

@@ -101,7 +101,7 @@ select
 {listed}
 from events
 where {{{{ is_first_load() }}}}
-"""
+"""  # noqa: S608 - made of a contract alone, where no database is known
 
 
 def to_dbt_staging_docs(contract: Contract) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -13,11 +14,13 @@ import pytest
 from oracle.marts import RawEvent, expected_marts, expected_reads
 from psycopg.rows import dict_row
 from raw_days import load, simulated, unlucky
+from secrets_found import files_with, passwords, processes_showing
 from stacks import settings_for
 
 from infra.database import ANALYST, conninfo_as
 from infra.dbt_process import Dbt
 from infra.endpoints import Endpoints
+from infra.errors import MartsFailed
 from infra.initialise import initialise
 from infra.marts import build_marts
 from infra.settings import Settings
@@ -170,6 +173,7 @@ def test_every_mart_is_there_and_the_analyst_reads_it(shop: Settings, loaded: ob
             analyst.execute("SELECT FROM staging.int_reads")
 
 
+@pytest.mark.slow
 def test_the_unit_tests_of_the_models_pass(shop: Settings, loaded: object) -> None:
     dbt = Dbt(Endpoints.read(shop.home).postgres, shop.home)
     results = dbt.run(
@@ -177,3 +181,34 @@ def test_the_unit_tests_of_the_models_pass(shop: Settings, loaded: object) -> No
     )
     assert len(results) > 10
     assert [result.message for result in results if result.status != "pass"] == []
+
+
+@pytest.mark.slow
+def test_the_models_and_their_columns_are_documented(shop: Settings, loaded: object) -> None:
+    page = Dbt(Endpoints.read(shop.home).postgres, shop.home).document(say=lambda _: None)
+    text = page.read_text("utf-8")
+    assert all(name in text for name in (*COLUMNS, *FEATURES, "cart_to_purchase_rate"))
+
+
+@pytest.mark.slow
+def test_a_failing_model_is_one_sentence_and_no_password_is_seen_meanwhile(
+    shop: Settings, stack_home: Path, database: psycopg.Connection, loaded: object
+) -> None:
+    secrets, seen = passwords(stack_home), []
+
+    def watch(line: str) -> None:
+        if "START" in line:
+            seen.append(processes_showing(secrets, [os.getpid()]))
+
+    database.execute("ALTER TABLE marts.mart_orders ADD COLUMN surprise text")
+    database.commit()
+    try:
+        with pytest.raises(MartsFailed, match=r"^Model mart_orders failed: .*\.$") as failed:
+            build_marts(shop, SECOND, ["mart_orders"], say=watch)
+    finally:
+        database.execute("ALTER TABLE marts.mart_orders DROP COLUMN surprise")
+        database.commit()
+    assert "\n" not in str(failed.value)
+    assert seen
+    assert not any(seen)
+    assert files_with(secrets, shop.home) == {"endpoints.json"}
