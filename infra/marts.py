@@ -17,12 +17,12 @@ from typing import Any
 import psycopg
 
 from infra.database import pipeline_conninfo
-from infra.dbt_process import Dbt, NodeResult, Say
+from infra.dbt_process import PROJECT, Dbt, NodeResult, Say
 from infra.endpoints import Endpoints
 from infra.errors import MartsFailed
 from infra.settings import Settings
 
-__all__ = ["MartBuilt", "MartsBuilt", "build_marts"]
+__all__ = ["MartBuilt", "MartsBuilt", "build_marts", "mart_names"]
 
 REMEMBER = """
 INSERT INTO ops.mart_days (run_date, event_date)
@@ -94,6 +94,11 @@ class _Days:
         }
 
 
+def mart_names() -> list[str]:
+    """The marts that there are."""
+    return sorted(model.stem for model in (PROJECT / "models" / "marts").glob("*.sql"))
+
+
 def build_marts(
     settings: Settings, run_date: date, select: Sequence[str] = (), *, say: Say = lambda _: None
 ) -> MartsBuilt:
@@ -101,6 +106,9 @@ def build_marts(
 
     What a mart is made of is built with it. Raises `MartsFailed`, one sentence for each failure.
     """
+    for name in select:
+        if name not in mart_names():
+            raise MartsFailed(f"{name} is no mart; these are: {', '.join(mart_names())}.")
     started = time.perf_counter()
     url = Endpoints.read(settings.home).postgres
     days = _days(url, run_date)

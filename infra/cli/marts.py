@@ -19,7 +19,12 @@ __all__ = ["marts"]
     type=click.DateTime(["%Y-%m-%d"]),
     help="The run date, as it was loaded; the UTC day before when not given.",
 )
-@click.option("--select", multiple=True, help="Only this mart; may be repeated.")
+@click.option(
+    "--select",
+    multiple=True,
+    callback=lambda _context, _option, names: _marts(names),
+    help="Only this mart, with what it is made of; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def marts(*, run_date: datetime | None, select: tuple[str, ...], as_json: bool) -> None:
     """Build the marts with the events of a run date, and test them.
@@ -35,3 +40,12 @@ def marts(*, run_date: datetime | None, select: tuple[str, ...], as_json: bool) 
 
 def _yesterday() -> date:
     return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def _marts(names: tuple[str, ...]) -> tuple[str, ...]:
+    from infra.marts import mart_names  # noqa: PLC0415
+
+    for name in names:
+        if name not in mart_names():
+            raise click.BadParameter(f"{name} is no mart; these are: {', '.join(mart_names())}.")
+    return names

@@ -8,8 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 import yaml
+from click.testing import CliRunner
 from psycopg.conninfo import make_conninfo
 
+from infra.cli import main
 from infra.dbt_files import STAGING, generated_files
 from infra.dbt_process import PROJECT, NodeResult, _environment, _pgpass_line
 from infra.endpoints import Endpoints
@@ -111,3 +113,11 @@ def test_a_database_that_is_away_is_one_sentence(tmp_path: Path) -> None:
     Endpoints(kafka="", postgres=away, redis="", lake="").write(tmp_path)
     with pytest.raises(MartsFailed, match=r"run date 2026-03-01 .* \(OperationalError\)"):
         build_marts(Settings(home=tmp_path), date(2026, 3, 1))
+
+
+def test_a_name_that_is_no_mart_is_refused(tmp_path: Path) -> None:
+    asked = CliRunner().invoke(main, ["marts", "--select", "mart_order"])
+    assert asked.exit_code == 2
+    assert "mart_order is no mart; these are: content_quality, " in asked.output
+    with pytest.raises(MartsFailed, match=r"^int_reads is no mart; these are: "):
+        build_marts(Settings(home=tmp_path), date(2026, 3, 1), ["int_reads"])
