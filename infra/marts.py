@@ -32,7 +32,10 @@ EVENT_DATES = "SELECT event_date FROM ops.mart_days WHERE run_date = %s ORDER BY
 RUN_DATES = """
 SELECT DISTINCT run_date FROM raw.events
 WHERE (event_at AT TIME ZONE 'UTC')::date = ANY(%s) ORDER BY run_date"""
-NEWEST = "SELECT max(run_date) FROM ops.mart_days"
+# A run date without events may be a mistyped one: features would forget everything.
+NEWEST = """
+SELECT coalesce(max(run_date), %s) FROM ops.mart_days AS built
+WHERE EXISTS (SELECT FROM raw.events WHERE raw.events.run_date = built.run_date)"""
 # Unit tests are of the models, not of a day: `make test` runs them.
 TESTS = ("--exclude-resource-type", "unit_test", "--indirect-selection", "cautious")
 SHOWN = 5
@@ -79,7 +82,7 @@ class MartsBuilt:
 
 @dataclass(frozen=True, slots=True)
 class _Days:
-    """The days to build, the run dates that have events of them, and the newest run date of all."""
+    """The days to build, the run dates that have events of them, and the newest one of all."""
 
     event_dates: tuple[date, ...]
     run_dates: tuple[date, ...]
@@ -122,7 +125,7 @@ def build_marts(
     return MartsBuilt(
         run_date=run_date,
         event_dates=days.event_dates,
-        marts=tuple(_built(one) for one in results if one.kind == "model"),
+        marts=tuple(_built(one) for one in results if one.name in mart_names()),
         tests=sum(one.kind == "test" for one in results),
         seconds=time.perf_counter() - started,
     )
@@ -134,7 +137,7 @@ def _days(url: str, run_date: date) -> _Days:
             connection.execute(REMEMBER, [run_date] * 3)
             event_dates = _column(connection.execute(EVENT_DATES, [run_date]))
             run_dates = _column(connection.execute(RUN_DATES, [list(event_dates)]))
-            (as_of,) = _column(connection.execute(NEWEST))
+            (as_of,) = _column(connection.execute(NEWEST, [run_date]))
     except psycopg.Error as error:
         raise MartsFailed(
             f"The days of run date {run_date} cannot be read from raw.events "

@@ -173,6 +173,13 @@ def test_every_mart_is_there_and_the_analyst_reads_it(shop: Settings, loaded: ob
             analyst.execute("SELECT FROM staging.int_reads")
 
 
+def test_features_are_as_of_the_newest_run_date_with_events(
+    shop: Settings, database: psycopg.Connection, loaded: object
+) -> None:
+    found = database.execute("SELECT DISTINCT as_of_date FROM marts.episode_features").fetchall()
+    assert found == [(SECOND,)]
+
+
 @pytest.mark.slow
 def test_the_unit_tests_of_the_models_pass(shop: Settings, loaded: object) -> None:
     dbt = Dbt(Endpoints.read(shop.home).postgres, shop.home)
