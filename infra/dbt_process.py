@@ -1,6 +1,7 @@
-"""dbt in a process of its own: it changes what is global (logging, adapters, the environment), so
-that neither Airflow nor a second build should share a process with it, and half of the seconds that
-a start takes are imports, which one process would pay once as well.
+"""dbt in a process of its own, since it changes what is global: logging, adapters, the environment.
+
+In ours it would start no sooner: of its 5 s of CPU 2 are imports and 3 parsing, and a command or a
+task of Airflow runs it once. (A second run in one process would save 4 of them.)
 
 The password goes by a private file, as libpq reads it, and is gone when dbt has ended.
 """
