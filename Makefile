@@ -8,7 +8,7 @@ BIN := .venv/bin
 DEMO_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-slow test-long demo up down clean lock
+.PHONY: help setup check test test-slow test-long demo up down dbt-docs clean lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -42,6 +42,9 @@ up: setup ## start the embedded Kafka, PostgreSQL and Redis
 
 down: setup ## stop them; the data stays
 	@$(BIN)/userflow down
+
+dbt-docs: setup ## dbt's page of all models and their columns; the services run already
+	@$(BIN)/python -m infra.dbt_docs
 
 clean: ## stop the services, remove .venv and caches; the data in .userflow stays
 	@if [ -x $(BIN)/userflow ]; then $(BIN)/userflow down; fi

@@ -26,6 +26,9 @@ RAW = (
         event_at timestamptz NOT NULL, event jsonb NOT NULL,
         run_id text NOT NULL, loaded_at timestamptz NOT NULL,
         PRIMARY KEY (run_date, topic, event_id)) PARTITION BY RANGE (run_date)""",
+    # How the marts find the events of a day: as small as can be, since a load is nearly in order.
+    """CREATE INDEX IF NOT EXISTS events_event_date ON raw.events
+        USING brin (((event_at AT TIME ZONE 'UTC')::date))""",
 )
 OPERATIONS = (
     # What a job has committed. `watermark` holds for the epoch after it, so that a retry of that
@@ -95,6 +98,10 @@ OPERATIONS = (
     # For readers of features, who may read nothing but `online`.
     """CREATE OR REPLACE VIEW online.source_health AS
         SELECT topic, state, since, seen, share, reason FROM ops.source_health""",
+    # Every event day that a run date has had events of: a load that has them no more must still
+    # rebuild the marts of that day.
+    """CREATE TABLE IF NOT EXISTS ops.mart_days (
+        run_date date NOT NULL, event_date date NOT NULL, PRIMARY KEY (run_date, event_date))""",
     """CREATE TABLE IF NOT EXISTS ops.quality_log (
         run_id text NOT NULL, run_at timestamptz NOT NULL, run_date date NOT NULL,
         check_name text NOT NULL, checked bigint NOT NULL, failed bigint NOT NULL,

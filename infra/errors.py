@@ -13,7 +13,8 @@ UserflowError
 ├── GateFailed      too few of a day's events or rows pass the checks before the next step
 ├── BackfillFailed  there is nothing to recompute from, or it could not be done
 ├── DailyJobFailed  a daily Spark job found nothing to read, or could not be done
-└── RepairFailed    a store did not answer while it was repaired
+├── RepairFailed    a store did not answer while it was repaired
+└── MartsFailed     a model of the marts or a test of one failed, or dbt could not run
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = [
     "DailyJobFailed",
     "GateFailed",
     "LoadFailed",
+    "MartsFailed",
     "PortTaken",
     "RepairFailed",
     "ReplayFailed",
@@ -96,3 +98,7 @@ class DailyJobFailed(UserflowError):
 
 class RepairFailed(UserflowError):
     """A store did not answer while it was repaired."""
+
+
+class MartsFailed(UserflowError):
+    """A model of the marts or a test of one failed, or dbt could not run."""

@@ -20,7 +20,9 @@ __all__ = ["create_roles", "grant"]
 
 WRITTEN = ("online", "raw", "dim", "marts", "ops")
 READ_BY_ANALYST = ("marts", "dim")
-EVERY = ("online", "raw", "dim", "marts", "hive", "ops", "public")
+EVERY = ("online", "raw", "dim", "staging", "marts", "hive", "ops", "public")
+# The metastore and dbt make their tables themselves.
+MADE_BY_PIPELINE = ("hive", "staging", "marts")
 WRITES = "SELECT, INSERT, UPDATE, DELETE, TRUNCATE"
 
 Connection = psycopg.Connection[Any]
@@ -46,8 +48,8 @@ def grant(connection: Connection, pii: Mapping[str, Sequence[str]]) -> None:
     for schema in WRITTEN:
         _grant_schema(connection, schema, WRITES, PIPELINE)
         _run(connection, "GRANT USAGE ON ALL SEQUENCES IN SCHEMA {} TO {}", schema, PIPELINE)
-    # The metastore makes its tables itself.
-    _run(connection, "GRANT USAGE, CREATE ON SCHEMA {} TO {}", "hive", PIPELINE)
+    for schema in MADE_BY_PIPELINE:
+        _run(connection, "GRANT USAGE, CREATE ON SCHEMA {} TO {}", schema, PIPELINE)
     _grant_schema(connection, "online", "SELECT", RECOMMENDER)
     for schema in READ_BY_ANALYST:
         _grant_schema(connection, schema, "SELECT", ANALYST)

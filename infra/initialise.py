@@ -16,7 +16,7 @@ from infra.topics import TopicReport, create_topics
 
 __all__ = ["InitReport", "initialise"]
 
-SCHEMAS = ("online", "raw", "dim", "marts", "hive", "ops")
+SCHEMAS = ("online", "raw", "dim", "staging", "marts", "hive", "ops")
 # Any fixed number: two inits at once take turns on it, for one transaction.
 LOCK = 7_305_121_004
 

@@ -109,11 +109,11 @@ def test_nobody_else_reads_anything(owner: psycopg.Connection) -> None:
 
 
 @pytest.mark.parametrize("role", [*ROLES, NOBODY])
-def test_no_role_makes_tables_but_the_pipeline_those_of_the_metastore(
+def test_no_role_makes_tables_but_the_pipeline_those_of_the_metastore_and_of_dbt(
     owner: psycopg.Connection, role: str
 ) -> None:
     made_in = {name for (name,) in owner.execute(MAKES, [role])}
-    assert made_in == ({"hive"} if role == PIPELINE else set())
+    assert made_in == ({"hive", "staging", "marts"} if role == PIPELINE else set())
 
 
 @pytest.mark.parametrize("role", [RECOMMENDER, ANALYST])

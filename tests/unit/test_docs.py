@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FOLDERS = (
     "benchmarks",
+    "dbt_project",
     "docs",
     "expectations",
     "features",

@@ -19,6 +19,7 @@ NOT_LOOKED_AT = (
     # Made of declarations alone, where no database is known.
     "features/tables.py",
     "features/exports/sql.py",
+    "features/exports/dbt.py",
     # Spark and Flink bind no names and places.
     "infra/catalog.py",
     "benchmarks/peers/flink_sql.py",
