@@ -9,16 +9,24 @@ UserflowError
 ├── StreamFailed    a streaming process ended, or did not do in time what it should
 │   └── CheckpointMismatch  a checkpoint is not the one that the stores, code and settings expect
 ├── ReplayFailed    a dead letter is not there, or could not be sent again
+├── LoadFailed      a day's events cannot be read or written, or are being loaded already
+├── GateFailed      too few of a day's events or rows pass the checks before the next step
+├── PublishFailed   a mart could not be published; readers see what was there
 ├── BackfillFailed  there is nothing to recompute from, or it could not be done
 └── RepairFailed    a store did not answer while it was repaired
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 __all__ = [
     "BackfillFailed",
     "CheckpointMismatch",
+    "GateFailed",
+    "LoadFailed",
     "PortTaken",
+    "PublishFailed",
     "RepairFailed",
     "ReplayFailed",
     "ServiceError",
@@ -64,6 +72,22 @@ class CheckpointMismatch(StreamFailed):
 
 class BackfillFailed(UserflowError):
     """There is nothing to recompute from, or it could not be done."""
+
+
+class LoadFailed(UserflowError):
+    """A day's events cannot be read or written, or another process loads them; nothing changed."""
+
+
+class GateFailed(UserflowError):
+    """Too few of a day's events or rows pass; `figures`: what was found, as a JSON document."""
+
+    def __init__(self, message: str, figures: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.figures = figures or {}
+
+
+class PublishFailed(UserflowError):
+    """A mart could not be published; readers see what was there before."""
 
 
 class ReplayFailed(UserflowError):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("benchmarks", "features", "infra", "producer", "streaming")
+FOLDERS = ("benchmarks", "expectations", "features", "infra", "producer", "streaming")
 NOT_LOOKED_AT = (
     # Made of declarations alone, where no database is known.
     "features/tables.py",
