@@ -13,10 +13,10 @@ from types import MappingProxyType
 
 from features.columns import Column, ColumnType
 
-__all__ = ["MARTS", "PUBLISHED", "BatchView", "Mart"]
+__all__ = ["AS_OF", "MARTS", "PUBLISHED", "BatchView", "Mart"]
 
+AS_OF = "as_of_date"
 PUBLISHING = (
-    Column("run_date", ColumnType.DATE, "The day whose run published the row.", nullable=False),
     Column("updated_at", ColumnType.TIMESTAMP, "When it was published.", nullable=False),
     Column("version", ColumnType.LONG, "Grows with every publication.", nullable=False),
 )
@@ -25,18 +25,23 @@ PUBLISHING = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mart:
     """A table of `marts`: one row for each `key`. `day`: the column with the day of a row, where a
-    run replaces one day; without, a run replaces the whole table.
+    run replaces one day; without, a run replaces the whole table. `may_be_empty`: that it has no row
+    is no sign of anything that went wrong.
     """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     day: str | None = None
+    may_be_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchView:
-    """A mart as `online.<name>`, and in Redis as one hash `batch:<name>`: id -> JSON."""
+    """A mart as `online.<name>`, and in Redis as one hash `batch:<name>`: id -> JSON.
+
+    Its rows are of one `as_of_date`; those of an earlier one replace none of a later one.
+    """
 
     name: str
     mart: Mart
@@ -53,7 +58,7 @@ class BatchView:
 
     @property
     def redis_version_key(self) -> str:
-        """What the hash is, as JSON: version, run_date, updated_at, rows."""
+        """What the hash is, as JSON: version, as_of_date, updated_at, rows."""
         return f"batch_version:{self.name}"
 
 
@@ -79,6 +84,16 @@ def _money(name: str, doc: str) -> Column:
 
 USER = _id("user_id", "The user.", pii=True)
 EVENT_DATE = Column("event_date", ColumnType.DATE, "Day of the events, UTC.", nullable=False)
+
+AS_OF_DATE = Column(AS_OF, ColumnType.DATE, "The last day that is looked at.", nullable=False)
+EPISODE = _id("episode_id", "The episode.")
+READ_COUNT = _count("read_count", "Reads.")
+READS = (
+    READ_COUNT,
+    _ratio("avg_completion_rate", "Mean completion rate of the reads."),
+    _ratio("exit_rate", "Exits for each read."),
+)
+DWELL_TIME = Column("avg_dwell_time_ms", ColumnType.DOUBLE, "Mean dwell time.", unit="ms")
 
 DAILY = (
     Mart(
@@ -133,7 +148,7 @@ DAILY = (
     ),
     Mart(
         name="mart_orders",
-        key=("order_id",),
+        key=("order_id", "event_date"),
         day="event_date",
         columns=(
             _id("order_id", "The order."),
@@ -149,6 +164,16 @@ DAILY = (
             _money("total_amount", "What was paid."),
         ),
     ),
+    Mart(
+        name="fact_daily_metrics",
+        key=("event_date", "metric_name"),
+        day="event_date",
+        columns=(
+            EVENT_DATE,
+            _id("metric_name", "Which figure."),
+            Column("metric_value", ColumnType.DOUBLE, "Its value; null if a ratio of nothing."),
+        ),
+    ),
 )
 
 FEATURES = (
@@ -157,20 +182,31 @@ FEATURES = (
         key=("user_id",),
         columns=(
             USER,
-            _ratio("user_avg_completion_rate", "Mean completion rate of the user's reads."),
-            _ratio("user_exit_rate", "Exits for each read of the user."),
+            AS_OF_DATE,
+            READ_COUNT,
+            _ratio("user_avg_completion_rate", "Mean completion rate of the reads."),
+            _ratio("user_exit_rate", "Exits for each read."),
+            DWELL_TIME,
+            _text("top_genre", "The genre read most."),
+            Column("last_read_at", ColumnType.TIMESTAMP, "Last event of the last read."),
         ),
     ),
     Mart(
         name="episode_features",
         key=("episode_id",),
         columns=(
-            _id("episode_id", "The episode."),
-            _ratio("episode_avg_scroll_ratio", "Mean over the reads of their scroll ratio."),
-            Column("episode_avg_rating", ColumnType.DOUBLE, "Mean rating, from the metadata."),
-            Column("current_popularity_rank", ColumnType.LONG, "The most read one is 1."),
+            EPISODE,
+            AS_OF_DATE,
+            _text("genre", "Genre of the episode."),
             Column("tags", ColumnType.STRING_LIST, "Tags of the episode."),
-            _text("genre", "Genre of the episode; null when unknown."),
+            Column("episode_avg_rating", ColumnType.DOUBLE, "Mean rating, from the metadata."),
+            READ_COUNT,
+            _count("read_count_1d", "Reads of the last day."),
+            _count("reader_count", "Distinct readers."),
+            _ratio("episode_avg_completion_rate", "Mean completion rate of the reads."),
+            _ratio("episode_exit_rate", "Exits for each read."),
+            _ratio("episode_avg_scroll_ratio", "Mean over the reads of their scroll ratio."),
+            Column("current_popularity_rank", ColumnType.LONG, "The most read one is 1."),
         ),
     ),
     Mart(
@@ -180,28 +216,32 @@ FEATURES = (
             _id("country", "Country of the reads."),
             _id("genre", "Genre of the episodes."),
             Column("hour_of_day", ColumnType.INT, "Hour of the reads' end, UTC.", nullable=False),
-            _count("read_count", "Reads."),
-            _ratio("avg_completion_rate", "Mean completion rate of the reads."),
-            _ratio("exit_rate", "Exits for each read."),
+            AS_OF_DATE,
+            *READS,
         ),
     ),
     Mart(
         name="experiment_results",
         key=("experiment_group", "ui_version"),
+        may_be_empty=True,  # nobody has to run a test
         columns=(
             _id("experiment_group", "A/B/C group."),
             _id("ui_version", "User interface; empty where none is said."),
-            _count("read_count", "Reads."),
-            _ratio("avg_completion_rate", "Mean completion rate of the reads."),
-            _ratio("exit_rate", "Exits for each read."),
+            AS_OF_DATE,
+            *READS,
+            Column("z", ColumnType.DOUBLE, "Two-proportion z-test of exit_rate against group A."),
+            Column("p_value", ColumnType.DOUBLE, "Two-sided p of z."),
         ),
     ),
     Mart(
         name="content_quality",
         key=("episode_id",),
         columns=(
-            _id("episode_id", "The episode."),
-            _count("read_count", "Reads."),
+            EPISODE,
+            AS_OF_DATE,
+            _text("genre", "Genre of the episode."),
+            *READS,
+            DWELL_TIME,
             Column("content_quality_score", ColumnType.DOUBLE, "0..100, 50 is usual."),
             _text("quality_label", "`boost`, `neutral` or `exclude`."),
         ),

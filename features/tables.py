@@ -104,7 +104,7 @@ OPERATIONS = (
     """CREATE INDEX IF NOT EXISTS quality_log_days ON ops.quality_log (run_date, check_name)""",
     # Which publication a batch view shows; `version` grows with each.
     """CREATE TABLE IF NOT EXISTS ops.published_views (
-        view text PRIMARY KEY, version bigint NOT NULL, run_date date NOT NULL,
+        view text PRIMARY KEY, version bigint NOT NULL, as_of_date date NOT NULL,
         updated_at timestamptz NOT NULL, rows bigint NOT NULL)""",
 )
 

@@ -53,7 +53,7 @@ class Stamp:
     """Which publication a view is of; `version` grows with each."""
 
     version: int
-    run_date: date
+    as_of_date: date
     updated_at: datetime
     rows: int
 

@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 from redis import Redis
 from redis.exceptions import RedisError
 
-from features.marts import PUBLISHED, BatchView
+from features.marts import AS_OF, PUBLISHED, BatchView
 from infra.batch_hashes import BatchHashes, Stamp
 from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
@@ -36,16 +36,16 @@ ROWS_AT_ONCE = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewPublished:
-    """`kept`: the view holds a newer run date, so nothing was written."""
+    """`kept`: the view shows a later day than the mart, so nothing was written."""
 
     rows: int
     version: int
-    run_date: date
+    as_of_date: date
     kept: bool
 
     def to_json(self) -> dict[str, object]:
         """The public form."""
-        return {**asdict(self), "run_date": self.run_date.isoformat()}
+        return {**asdict(self), "as_of_date": self.as_of_date.isoformat()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,8 @@ class Publication:
 def publish(*, settings: Settings, run_date: date, allow_empty: bool = False) -> Publication:
     """Publish all batch views as the marts are now.
 
-    Raises `PublishFailed` when a mart is missing or, unless `allow_empty`, has no row, before
-    anything is written; and when a store does not answer: then a view is as it was before in both
+    Raises `PublishFailed` when a mart is missing or has no row, unless it may be empty or
+    `allow_empty`, before anything is written; and when a store does not answer: then a view is as it was before in both
     stores or, if Redis went away in the last moment, newer in PostgreSQL until this is repeated.
     """
     endpoints = Endpoints.read(settings.home)
@@ -101,7 +101,7 @@ def _check_marts(connection: Connection, run_date: date, *, allow_empty: bool) -
                 f"marts.{view.mart.name} is not as declared ({missing}), so nothing was published: "
                 f"run `userflow marts --date {run_date}` first."
             ) from error
-        if found.fetchone() is None and not allow_empty:
+        if found.fetchone() is None and not (allow_empty or view.mart.may_be_empty):
             raise PublishFailed(
                 f"marts.{view.mart.name} has no row, so nothing was published and readers keep "
                 "what they have: look at what built it, or say --allow-empty if nothing is right."
@@ -115,32 +115,34 @@ class _View:
     hashes: BatchHashes
 
     def publish(self, run_date: date) -> ViewPublished:
-        with self.connection.transaction():
+        with self.connection.transaction() as transaction:
             before = self._before()
-            if before and before.run_date > run_date:
-                return ViewPublished(
-                    rows=before.rows, version=before.version, run_date=before.run_date, kept=True
-                )
             stamp = self._replace(run_date, before.version + 1 if before else 1)
+            newer = before if before and before.as_of_date > stamp.as_of_date else None
+            if newer:
+                raise psycopg.Rollback(transaction)
+            self._write_down(stamp)
             fields = self.hashes.load(self.view, stamp.version, self._rows())
+        if newer:
+            return _published(newer, kept=True)
         if self.hashes.swap(self.view, stamp, fields) is None:
             raise PublishFailed(
                 f"Redis lost what was loaded of {self.view.name}: it is new in PostgreSQL alone; "
                 f"run `userflow publish --date {run_date}` again."
             )
-        return ViewPublished(rows=stamp.rows, version=stamp.version, run_date=run_date, kept=False)
+        return _published(stamp, kept=False)
 
     def _before(self) -> Stamp | None:
         """What is published; others who publish the view wait until this transaction ends."""
         lock = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
         self.connection.execute(lock, [f"publish {self.view.name}"])
         row = self.connection.execute(
-            "SELECT version, run_date, updated_at, rows FROM ops.published_views WHERE view = %s",
+            "SELECT version, as_of_date, updated_at, rows FROM ops.published_views WHERE view = %s",
             [self.view.name],
         ).fetchone()
         if row is None:
             return None
-        return Stamp(version=row[0], run_date=row[1], updated_at=row[2], rows=row[3])
+        return Stamp(version=row[0], as_of_date=row[1], updated_at=row[2], rows=row[3])
 
     def _replace(self, run_date: date, version: int) -> Stamp:
         table, mart = sql.Identifier("online", self.view.name), self.view.mart
@@ -150,10 +152,9 @@ class _View:
         try:
             inserted = self.connection.execute(
                 sql.SQL(
-                    "INSERT INTO {} ({}, run_date, updated_at, version) "
-                    "SELECT {}, %s, %s, %s FROM {}"
+                    "INSERT INTO {} ({}, updated_at, version) SELECT {}, %s, %s FROM {}"
                 ).format(table, names, names, sql.Identifier("marts", mart.name)),
-                [run_date, now, version],
+                [now, version],
             )
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             # Not its text: that holds the row.
@@ -162,17 +163,24 @@ class _View:
                 f"({type(error).__name__}, {error.diag.constraint_name or error.diag.column_name}),"
                 " so readers keep what they have: run `userflow quality run --suite marts`."
             ) from None
-        stamp = Stamp(version=version, run_date=run_date, updated_at=now, rows=inserted.rowcount)
-        self._write_down(stamp)
-        return stamp
+        as_of = self._as_of() or run_date
+        return Stamp(version=version, as_of_date=as_of, updated_at=now, rows=inserted.rowcount)
+
+    def _as_of(self) -> date | None:
+        """The day that the rows are of; None if there is none."""
+        newest = sql.SQL("SELECT max({}) FROM {}").format(
+            sql.Identifier(AS_OF), sql.Identifier("online", self.view.name)
+        )
+        row = self.connection.execute(newest).fetchone()
+        return row[0] if row else None
 
     def _write_down(self, stamp: Stamp) -> None:
         self.connection.execute(
-            "INSERT INTO ops.published_views (view, version, run_date, updated_at, rows) "
+            "INSERT INTO ops.published_views (view, version, as_of_date, updated_at, rows) "
             "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (view) DO UPDATE SET "
-            "version = excluded.version, run_date = excluded.run_date, "
+            "version = excluded.version, as_of_date = excluded.as_of_date, "
             "updated_at = excluded.updated_at, rows = excluded.rows",
-            [self.view.name, stamp.version, stamp.run_date, stamp.updated_at, stamp.rows],
+            [self.view.name, stamp.version, stamp.as_of_date, stamp.updated_at, stamp.rows],
         )
 
     def _rows(self) -> Iterator[dict[str, Any]]:
@@ -181,3 +189,9 @@ class _View:
         with self.connection.cursor("published", row_factory=dict_row) as cursor:
             cursor.itersize = ROWS_AT_ONCE
             yield from cursor.execute(query)
+
+
+def _published(stamp: Stamp, *, kept: bool) -> ViewPublished:
+    return ViewPublished(
+        rows=stamp.rows, version=stamp.version, as_of_date=stamp.as_of_date, kept=kept
+    )

@@ -21,8 +21,8 @@ __all__ = ["publish"]
 def publish(*, day: datetime | None, allow_empty: bool, as_json: bool) -> None:
     """Bring the marts to the batch views of PostgreSQL's schema online and of Redis.
 
-    Readers of a view see the old rows or the new ones, never half. A view that a later day's run
-    has published already is kept.
+    Readers of a view see the old rows or the new ones, never half. A view that shows a later day
+    than its mart is kept.
     """
     from infra.publish import publish as publish_marts  # noqa: PLC0415 - not for --help
 
@@ -32,5 +32,5 @@ def publish(*, day: datetime | None, allow_empty: bool, as_json: bool) -> None:
         click.echo(json.dumps(done.to_json()))
         return
     for name, view in done.views.items():
-        kept = f", kept: it is of {view.run_date}" if view.kept else ""
-        click.echo(f"{name}: {view.rows:,} rows, version {view.version}{kept}")
+        kept = ", kept: the mart is of an earlier day" if view.kept else ""
+        click.echo(f"{name}: {view.rows:,} rows of {view.as_of_date}{kept}")

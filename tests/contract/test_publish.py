@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,29 @@ from infra.settings import Settings
 
 pytestmark = pytest.mark.stack
 USERS = PUBLISHED["user_features_daily"]
+AT = {"as_of_date": DAY}
 ROWS: dict[str, dict[str, Any]] = {
-    "user_features": {"user_id": "u1", "user_avg_completion_rate": 0.5, "user_exit_rate": None},
-    "episode_features": {"episode_id": "e1", "tags": ["a", "웹툰"], "current_popularity_rank": 1},
-    "segment_features": {"country": "KR", "genre": "drama", "hour_of_day": 7, "read_count": 3},
-    "experiment_results": {"experiment_group": "A", "ui_version": "", "read_count": 3},
-    "content_quality": {"episode_id": "e1", "quality_label": "neutral"},
+    "user_features": {
+        "user_id": "u1",
+        **AT,
+        "user_avg_completion_rate": 0.5,
+        "user_exit_rate": None,
+    },
+    "episode_features": {
+        "episode_id": "e1",
+        **AT,
+        "tags": ["a", "웹툰"],
+        "current_popularity_rank": 1,
+    },
+    "segment_features": {
+        "country": "KR",
+        **AT,
+        "genre": "drama",
+        "hour_of_day": 7,
+        "read_count": 3,
+    },
+    "experiment_results": {"experiment_group": "A", **AT, "ui_version": "", "read_count": 3},
+    "content_quality": {"episode_id": "e1", **AT, "quality_label": "neutral"},
 }
 
 
@@ -82,12 +99,13 @@ def online(stores: Endpoints, name: str) -> list[dict[str, Any]]:
         return reader.execute(query).fetchall()
 
 
-def users(url: str, count: int, rate: float) -> None:
+def users(url: str, count: int, rate: float, day: date = DAY) -> None:
     with psycopg.connect(url) as owner:
         owner.execute("DELETE FROM marts.user_features")
         owner.execute(
-            "INSERT INTO marts.user_features SELECT 'u' || i, %s, %s FROM generate_series(1, %s) i",
-            [rate, rate, count],
+            "INSERT INTO marts.user_features (user_id, as_of_date, user_exit_rate) "
+            "SELECT 'u' || i, %s, %s FROM generate_series(1, %s) i",
+            [day, rate, count],
         )
 
 
@@ -100,11 +118,11 @@ def test_every_view_is_in_both_stores(
     )
     for view in PUBLISHED.values():
         (row,) = online(stores, view.name)
-        assert (row["run_date"], row["version"]) == (DAY, 1)
         wanted = {k: v for k, v in ROWS[view.mart.name].items() if v is not None}
         assert wanted.items() <= row.items()
         entity = "|".join(str(row[name]) for name in view.mart.key)
-        assert hashes.read(view, [entity, "nobody"]) == [wanted, None]
+        as_json = {**wanted, "as_of_date": DAY.isoformat()}
+        assert hashes.read(view, [entity, "nobody"]) == [as_json, None]
 
 
 def test_a_repetition_changes_nothing_but_the_version(
@@ -128,11 +146,13 @@ def test_rows_that_are_no_more_go_away(
     assert hashes.read(USERS, ["u1", "u2"])[1] is None
 
 
-def test_an_earlier_day_does_not_replace_a_later_one(settings: Settings, stores: Endpoints) -> None:
+def test_a_mart_of_an_earlier_day_replaces_no_later_one(
+    settings: Settings, stores: Endpoints
+) -> None:
     published(settings)
-    users(stores.postgres, 2, 0.9)
-    kept = published(settings, run_date=DAY - timedelta(days=1)).views[USERS.name]
-    assert (kept.kept, kept.run_date, kept.rows) == (True, DAY, 1)
+    users(stores.postgres, 2, 0.9, day=DAY - timedelta(days=1))
+    kept = published(settings).views[USERS.name]
+    assert (kept.kept, kept.as_of_date, kept.rows) == (True, DAY, 1)
     assert len(online(stores, USERS.name)) == 1
 
 
@@ -140,10 +160,14 @@ def test_an_empty_mart_is_refused_before_anything_is_written(
     settings: Settings, stores: Endpoints
 ) -> None:
     with psycopg.connect(stores.postgres) as owner:
+        owner.execute("DELETE FROM marts.experiment_results")
+    assert published(settings).views["experiment_results_daily"].rows == 0, "nobody runs a test"
+    with psycopg.connect(stores.postgres) as owner:
         owner.execute("DELETE FROM marts.content_quality")
+    users(stores.postgres, 2, 0.9)
     with pytest.raises(PublishFailed, match=r"marts\.content_quality has no row"):
         published(settings)
-    assert online(stores, USERS.name) == []
+    assert len(online(stores, USERS.name)) == 1
     assert published(settings, allow_empty=True).views["content_quality_daily"].rows == 0
 
 
@@ -178,7 +202,7 @@ def test_without_redis_postgresql_keeps_what_it_has(
 def test_a_slow_publication_does_not_replace_a_newer_one(hashes: BatchHashes) -> None:
     def stamp(version: int) -> Stamp:
         at = psycopg.TimestampFromTicks(0)
-        return Stamp(version=version, run_date=DAY, updated_at=at, rows=1)
+        return Stamp(version=version, as_of_date=DAY, updated_at=at, rows=1)
 
     for version in (1, 2):
         assert hashes.load(USERS, version, [{"user_id": "u1", "of": version}]) == 1
@@ -251,15 +275,20 @@ def test_readers_see_the_old_rows_or_the_new_ones_and_never_half(
 
 
 def test_the_command_publishes_and_says_what(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, stores: Endpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("USERFLOW_HOME", str(settings.home))
     done = CliRunner().invoke(main, ["publish", "--date", DAY.isoformat()])
     assert done.exit_code == 0, done.output
-    assert "user_features_daily: 1 rows, version 1" in done.output
-    earlier = (DAY - timedelta(days=1)).isoformat()
-    again = CliRunner().invoke(main, ["publish", "--date", earlier])
-    assert f"kept: it is of {DAY}" in again.output
+    assert f"user_features_daily: 1 rows of {DAY}\n" in done.output
+    users(stores.postgres, 2, 0.9, day=DAY - timedelta(days=1))
+    again = CliRunner().invoke(main, ["publish", "--date", DAY.isoformat()])
+    assert f"user_features_daily: 1 rows of {DAY}, kept" in again.output
+    with psycopg.connect(stores.postgres) as owner:
+        owner.execute("DELETE FROM marts.user_features")
+    refused = CliRunner().invoke(main, ["publish", "--date", DAY.isoformat()])
+    assert refused.exit_code == 1
+    assert "marts.user_features has no row" in refused.output
 
 
 def test_each_published_mart_is_declared_once() -> None:

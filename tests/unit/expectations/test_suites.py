@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,14 +15,15 @@ from expectations.suites import marts, online_views, raw_events, tables_of
 from expectations.suites.history import LEAST_DAYS, usual
 from expectations.suites.ranges import range_of
 from expectations.suites.rules import Table
-from features.columns import Column, ColumnType
+from features.columns import Column, ColumnType, sql_type
 from features.contract import Field, FieldType
 from features.contracts import CONTRACTS
 from features.contracts.webtoon import WEBTOON
-from features.marts import MARTS, PUBLISHED
+from features.marts import MARTS, PUBLISHED, Mart
 from features.views import VIEWS
 
 DAY = date(2026, 1, 15)
+MODELS = Path(__file__).parents[3] / "dbt_project" / "models" / "marts"
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=LEAST_DAYS, max_size=14)
 
 
@@ -126,3 +129,17 @@ def test_one_odd_day_does_not_make_the_next_odd_one_usual() -> None:
     _, largest = usual([100, 101, 99, 100, 10_000])
     assert largest is not None
     assert largest < 200
+
+
+@pytest.mark.skipif(not MODELS.exists(), reason="the dbt project is not there")
+@pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
+def test_a_mart_is_declared_as_dbt_builds_it(mart: Mart) -> None:
+    """dbt enforces what its models declare: names, types and the key."""
+    document = yaml.safe_load((MODELS / f"{mart.name}.yml").read_text(encoding="utf-8"))
+    (model,) = document["models"]
+    built = {column["name"]: column["data_type"] for column in model["columns"]}
+    full = {"timestamptz": "timestamp with time zone"}
+    declared = {c.name: full.get(sql_type(c), sql_type(c)) for c in mart.columns}
+    assert declared.items() <= built.items()
+    (key,) = (one for one in model["constraints"] if one["type"] == "primary_key")
+    assert set(key["columns"]) == set(mart.key)
