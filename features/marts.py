@@ -24,9 +24,10 @@ PUBLISHING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mart:
-    """A table of `marts`: one row for each `key`. `day`: the column with the day of a row, where a
-    run replaces one day; without, a run replaces the whole table. `may_be_empty`: that it has no row
-    is no sign of anything that went wrong.
+    """A table of `marts`: one row for each `key`.
+
+    `day`: the column with the day of a row, where a run replaces one day; without, it replaces the
+    whole table. `may_be_empty`: having no row is no sign that something went wrong.
     """
 
     name: str

@@ -62,9 +62,9 @@ class Publication:
 def publish(*, settings: Settings, run_date: date, allow_empty: bool = False) -> Publication:
     """Publish all batch views as the marts are now.
 
-    Raises `PublishFailed` when a mart is missing or has no row, unless it may be empty or
-    `allow_empty`, before anything is written; and when a store does not answer: then a view is as it was before in both
-    stores or, if Redis went away in the last moment, newer in PostgreSQL until this is repeated.
+    Raises `PublishFailed`, before anything is written, when a mart is missing or has no row, unless
+    it may be empty or `allow_empty`; and when a store does not answer: then a view is what it was
+    in both stores or, if Redis went away in the last moment, newer in PostgreSQL until a repeat.
     """
     endpoints = Endpoints.read(settings.home)
     try:
