@@ -233,6 +233,14 @@ def test_the_marts_of_a_day_are_looked_at(url: str, gate: Run) -> None:
     }
 
 
+def test_marts_that_were_never_built_stop(url: str, gate: Run) -> None:
+    with psycopg.connect(url) as owner:
+        owner.execute("DROP TABLE IF EXISTS marts.mart_orders")
+    with pytest.raises(GateFailed, match="marts:any_rows .*, mart_orders:exists") as failure:
+        gate(suite="marts", tables=["mart_orders"])
+    assert stopped(failure) == {"None.any_rows": (1, 1), "None.exists": (1, 1)}
+
+
 @pytest.fixture
 def userflow(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setenv("USERFLOW_HOME", str(settings.home))
