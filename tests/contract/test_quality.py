@@ -161,12 +161,13 @@ def test_history_is_the_last_run_of_each_of_the_fourteen_days_before(url: str) -
     check = f"gx:raw:{TOPIC}:row_count"
     observed(url, check, *range(1, 20))
     observed(url, f"gx:features:{TOPIC}:row_count", 77)
+    today = (DAY, check, Jsonb({"observed": 99}))
     with psycopg.connect(url) as connection:
         connection.execute(
             "INSERT INTO ops.quality_log VALUES "
             "('later', now() + interval '1 h', %s, %s, 1, 0, 1, true, %s), "
             "('today', now(), %s, %s, 1, 0, 1, true, %s)",
-            [DAY - timedelta(days=3), check, Jsonb({"observed": 30}), DAY, check, Jsonb({})],
+            [DAY - timedelta(days=3), check, Jsonb({"observed": 30}), *today],
         )
         history = read_history(connection, "raw", DAY)
     assert {name: dict(of) for name, of in history.items()} == {
@@ -236,7 +237,7 @@ def test_the_marts_of_a_day_are_looked_at(url: str, gate: Run) -> None:
 def test_marts_that_were_never_built_stop(url: str, gate: Run) -> None:
     with psycopg.connect(url) as owner:
         owner.execute("DROP TABLE IF EXISTS marts.mart_orders")
-    with pytest.raises(GateFailed, match="marts:any_rows .*, mart_orders:exists") as failure:
+    with pytest.raises(GateFailed, match=r"marts:any_rows .*, mart_orders:exists") as failure:
         gate(suite="marts", tables=["mart_orders"])
     assert stopped(failure) == {"None.any_rows": (1, 1), "None.exists": (1, 1)}
 
