@@ -20,6 +20,7 @@ __all__ = [
     "has_columns",
     "has_type",
     "is_in",
+    "is_null",
     "matches",
     "not_null",
     "unique",
@@ -71,12 +72,12 @@ def has_columns(names: Sequence[str]) -> Rule:
     )
 
 
-def has_type(column: str, types: Sequence[str], *, severity: Severity = "stop") -> Rule:
+def has_type(column: str, types: Sequence[str]) -> Rule:
     """The column is of one of these types, as SQLAlchemy prints them."""
     return Rule(
         check="type",
         expectation="ExpectColumnValuesToBeInTypeList",
-        severity=severity,
+        severity="stop",
         column=column,
         arguments={"type_list": [*types]},
     )
@@ -97,12 +98,20 @@ def not_null(
     )
 
 
-def between(
-    column: str, minimum: Any, maximum: Any, *, severity: Severity = "stop", check: str = "between"
-) -> Rule:
+def is_null(column: str) -> Rule:
+    """For a column that names what is wrong with a row."""
+    return Rule(
+        check="is_null",
+        expectation="ExpectColumnValuesToBeNull",
+        severity="stop",
+        column=column,
+    )
+
+
+def between(column: str, minimum: Any, maximum: Any, *, severity: Severity = "stop") -> Rule:
     """Within both bounds, which are inclusive; None is no bound. Null passes."""
     return Rule(
-        check=check,
+        check="between",
         expectation="ExpectColumnValuesToBeBetween",
         severity=severity,
         column=column,
@@ -110,37 +119,35 @@ def between(
     )
 
 
-def is_in(
-    column: str, values: Sequence[str], *, severity: Severity = "stop", check: str = "allowed"
-) -> Rule:
+def is_in(column: str, values: Sequence[str]) -> Rule:
     return Rule(
-        check=check,
+        check="allowed",
         expectation="ExpectColumnValuesToBeInSet",
-        severity=severity,
+        severity="stop",
         column=column,
         arguments={"value_set": [*values]},
     )
 
 
-def matches(column: str, pattern: str, *, severity: Severity = "stop") -> Rule:
+def matches(column: str, pattern: str) -> Rule:
     """The whole value, as a contract's pattern means it."""
     return Rule(
         check="pattern",
         expectation="ExpectColumnValuesToMatchRegex",
-        severity=severity,
+        severity="stop",
         column=column,
         arguments={"regex": f"^(?:{pattern})$"},
     )
 
 
-def unique(key: Sequence[str], *, severity: Severity = "stop") -> Rule:
+def unique(key: Sequence[str]) -> Rule:
     """Each key once. Asked by a query, which counts: what would be shown may be personal."""
     names = sql.SQL(", ").join(map(sql.Identifier, key))
     query = sql.SQL("SELECT count(*) FROM {{batch}} GROUP BY {} HAVING count(*) > 1").format(names)
     return Rule(
         check="unique",
         expectation="UnexpectedRowsExpectation",
-        severity=severity,
+        severity="stop",
         column="+".join(key),
         arguments={
             "unexpected_rows_query": query.as_string(),

@@ -107,7 +107,7 @@ def test_a_bad_day_stops_and_says_which_and_how_many(url: str, gate: Run) -> Non
     assert stopped(failure) == {
         "scroll_ratio.between": (1, many - 3),
         "scroll_ratio.not_null_where": (2, many - 1),
-        "type_of_scroll_ratio.allowed": (1, many - 2),
+        "wrong_types.is_null": (1, many),
         "device.allowed": (1, many),
         "country.pattern": (1, many),
         "user_id.not_null": (1, many),

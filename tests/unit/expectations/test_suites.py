@@ -41,13 +41,12 @@ def test_a_new_field_of_a_contract_is_expected_without_another_word(
     monkeypatch.setattr(raw_events, "CONTRACTS", {grown.topic: grown})
     (after,) = raw_events.raw_tables(DAY)
     assert names(after) - names(before) == {
-        "type_of_mood.allowed",
         "mood.not_null",
         "mood.between",
-        "type_of_kind.allowed",
         "kind.allowed",
         "kind.pattern",
     }
+    assert "NOT IN ('number', 'null') THEN 'mood'" in after.query.as_string()
     assert after.measured == ("scroll_ratio", "mood")
 
 
