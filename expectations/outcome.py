@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from expectations.suites.rules import Severity
 
 __all__ = ["Outcome", "outcomes_of"]
+
+NOT_EVALUATED = {"error": "could not be evaluated; the Data Docs say why"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,7 @@ def outcomes_of(validated: Any) -> Iterator[Outcome]:
     """Those of one table, from Great Expectations' result for its suite."""
     rows = _rows(validated)
     for one in validated.results:
-        meta = one.expectation_config.meta
+        meta = _meta(one)
         yield Outcome(
             table=validated.suite_name,
             check=meta["check"],
@@ -53,9 +57,13 @@ def outcomes_of(validated: Any) -> Iterator[Outcome]:
 
 
 def _rows(validated: Any) -> int:
-    counts = (one for one in validated.results if one.expectation_config.meta["check"] == ROWS)
-    rows: int = next(one.result["observed_value"] for one in counts)
-    return rows
+    counted = (one for one in validated.results if _meta(one)["check"] == "row_count")
+    return next(one.result.get("observed_value") or 0 for one in counted)
+
+
+def _meta(one: Any) -> dict[str, Any]:
+    meta: dict[str, Any] = one.expectation_config.meta
+    return meta
 
 
 def _figures(one: Any, rows: int) -> dict[str, Any]:
@@ -73,13 +81,13 @@ def _figures(one: Any, rows: int) -> dict[str, Any]:
 
 def _figures_of_table(one: Any, rows: int) -> dict[str, Any]:
     observed, passed = one.result.get("observed_value"), bool(one.success)
-    meta = one.expectation_config.meta
-    if meta["check"] == "unique":
+    check = _meta(one)["check"]
+    if check == "unique":
         return {"checked": rows, "failed": observed, "passed": passed}
-    if meta["check"] == "columns":
+    if check == "columns":
         missing = one.result.get("details", {}).get("mismatched", {}).get("missing", [])
         details: dict[str, Any] = {"missing": missing} if missing else {}
-    elif meta["check"] == "mean" and observed is None:
+    elif check == "mean" and observed is None:
         passed, details = True, {}  # nothing but null: there is no mean to compare
     else:
         details = {"observed": _plain(observed)}
@@ -87,16 +95,9 @@ def _figures_of_table(one: Any, rows: int) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it: PostgreSQL's numeric comes as a decimal."""
-    return value if isinstance(value, str | int | bool | None) else _number_or_text(value)
-
-
-def _number_or_text(value: Any) -> Any:
-    try:
+    """As JSON has it: numbers that are none, and what is no number, as text."""
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float | Decimal) and isfinite(value):
         return float(value)
-    except (TypeError, ValueError):
-        return str(value)
-
-
-ROWS = "row_count"
-NOT_EVALUATED = {"error": "could not be evaluated; the Data Docs say why"}
+    return str(value)

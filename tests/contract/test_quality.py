@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -193,12 +194,17 @@ def test_no_file_holds_the_password_or_a_reader(
 
 def test_an_online_row_out_of_range_stops(url: str, gate: Run) -> None:
     row = {"session_id": "s1", "episode_id": "e1", "completion_rate": 1.5, "dwell_time_ms": -1}
+    row["avg_scroll_ratio"] = math.nan
     stamps = {"event_at": "now", "updated_at": "now", "feature_version": 1}
     rows = [{**row, **stamps, "generation": 1, "epoch": 1}]
     fill(url, "online", "session_features", rows)
     with pytest.raises(GateFailed) as failure:
         gate(suite="features", tables=["session_features"])
-    assert stopped(failure) == {"completion_rate.between": (1, 1), "dwell_time_ms.between": (1, 1)}
+    assert stopped(failure) == {
+        "completion_rate.between": (1, 1),
+        "dwell_time_ms.between": (1, 1),
+        "avg_scroll_ratio.between": (1, 1),
+    }
 
 
 def test_online_tables_without_a_row_only_warn(gate: Run) -> None:
