@@ -18,7 +18,7 @@ from psycopg import sql
 
 from expectations.gate import DOCS_PAGE, run_checkpoint
 from expectations.outcome import Outcome
-from expectations.suites import SUITES, tables_of
+from expectations.suites import tables_of
 from expectations.suites.history import History, history_rules
 from expectations.suites.rules import Rule, Severity, Table
 from infra.database import pipeline_conninfo, sqlalchemy_url
@@ -28,9 +28,11 @@ from infra.quality_log import GateReport, read_history, write_outcomes
 from infra.settings import Settings
 from infra.slack import Message, post
 
-__all__ = ["SUITES", "GateReport", "run_suite", "table_names"]
+__all__ = ["run_suite", "table_names"]
 
 MOST_NAMED = 5
+# An online table is empty before the first event; a day that was loaded is not.
+OF_NOTHING: dict[str, Severity] = {"raw": "stop", "features": "warn", "marts": "stop"}
 Connection = psycopg.Connection[Any]
 log = structlog.get_logger()
 
@@ -148,7 +150,3 @@ def _sentence(report: GateReport) -> str:
         f"{len(report.stops)} of {len(report.outcomes)} expectations on {report.suite} of "
         f"{report.run_date} failed that stop what comes next: {', '.join(named)}{rest}."
     )
-
-
-# An online table is empty before the first event; a day that was loaded is not.
-OF_NOTHING: dict[str, Severity] = {"raw": "stop", "features": "warn", "marts": "stop"}

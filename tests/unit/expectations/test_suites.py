@@ -21,6 +21,7 @@ from features.contracts import CONTRACTS
 from features.contracts.webtoon import WEBTOON
 from features.marts import MARTS, PUBLISHED, Mart
 from features.views import VIEWS
+from infra.cli.quality import SUITES as CHOICES
 
 DAY = date(2026, 1, 15)
 MODELS = Path(__file__).parents[3] / "dbt_project" / "models" / "marts"
@@ -56,7 +57,11 @@ def test_every_suite_covers_what_is_declared() -> None:
     assert {t.name for t in tables_of("marts", DAY)} == {*MARTS}
 
 
-@pytest.mark.parametrize("suite", ["raw", "features", "marts"])
+def test_the_command_knows_the_suites() -> None:
+    assert set(CHOICES) == set(SUITES)
+
+
+@pytest.mark.parametrize("suite", SUITES)
 def test_the_rules_of_a_table_have_names_of_their_own(suite: str) -> None:
     for table in tables_of(suite, DAY):
         found = [rule.name for rule in table.rules]
