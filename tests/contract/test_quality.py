@@ -14,10 +14,14 @@ import pytest
 from batch_stores import DAY, TOPIC, fill, load, make_marts, new_database, reading, settings_of
 from click.testing import CliRunner, Result
 from fake_slack import slack
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import Jsonb
 from secrets_found import files_with
 
+from features.columns import ColumnType
+from features.marts import PUBLISHED
+from features.views import VIEWS
 from infra.cli import main
 from infra.endpoints import Endpoints
 from infra.errors import GateFailed
@@ -197,6 +201,8 @@ def test_an_online_row_out_of_range_stops(url: str, gate: Run) -> None:
     row["avg_scroll_ratio"] = math.nan
     stamps = {"event_at": "now", "updated_at": "now", "feature_version": 1}
     rows = [{**row, **stamps, "generation": 1, "epoch": 1}]
+    with psycopg.connect(url) as owner:
+        owner.execute("DELETE FROM online.session_features")
     fill(url, "online", "session_features", rows)
     with pytest.raises(GateFailed) as failure:
         gate(suite="features", tables=["session_features"])
@@ -207,7 +213,29 @@ def test_an_online_row_out_of_range_stops(url: str, gate: Run) -> None:
     }
 
 
-def test_online_tables_without_a_row_only_warn(gate: Run) -> None:
+@pytest.mark.slow
+def test_every_online_table_is_as_declared(url: str, gate: Run) -> None:
+    """A row of nothing but what must not be null, in each."""
+    some = {
+        ColumnType.STRING: "some",
+        ColumnType.TIMESTAMP: "now",
+        ColumnType.DATE: DAY,
+        ColumnType.INT: 1,
+        ColumnType.LONG: 1,
+    }
+    for view in (*VIEWS.values(), *PUBLISHED.values()):
+        row = {c.name: some[c.type] for c in view.online_columns if not c.nullable}
+        with psycopg.connect(url) as owner:
+            owner.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier("online", view.name)))
+        fill(url, "online", view.name, [row])
+    report = gate(suite="features", tables=[])
+    assert (report.stops, report.warnings) == ([], [])
+    assert len(report.outcomes) > 600
+
+
+def test_online_tables_without_a_row_only_warn(url: str, gate: Run) -> None:
+    with psycopg.connect(url) as owner:
+        owner.execute("DELETE FROM online.user_features_daily")
     report = gate(suite="features", tables=["user_features_daily"])
     assert [one.name for one in report.warnings] == ["features:any_rows"]
     assert report.stops == []
@@ -273,6 +301,8 @@ def test_the_command_prints_a_table_and_ends_with_1(
 def test_the_command_ends_with_0_where_something_only_warns(
     url: str, userflow: Callable[..., Result]
 ) -> None:
+    with psycopg.connect(url) as owner:
+        owner.execute("DELETE FROM online.user_features_daily")
     good = userflow("--suite", "features", "--table", "user_features_daily", "--json")
     assert good.exit_code == 0
     report = json.loads(good.stdout)
