@@ -92,7 +92,9 @@ def test_the_analyst_reads_marts_dimensions_and_what_is_no_personal_data(
         if table in DECLARED
     }
     every = {
-        (f"online.{view.name}", c.name) for view in VIEWS.values() for c in view.online_columns
+        (f"online.{view.name}", c.name)
+        for view in (*VIEWS.values(), *PUBLISHED.values())
+        for c in view.online_columns
     }
     hidden = {(table, column) for table, columns in pii_columns().items() for column in columns}
     health = {(table, column) for table, column in seen if table == "online.source_health"}
