@@ -19,14 +19,13 @@ def mart_tables(run_date: date) -> tuple[Table, ...]:
 
 
 def _table(mart: Mart, run_date: date) -> Table:
-    relation = ("marts", mart.name)
-    query: sql.Composable = sql.SQL("SELECT * FROM {}").format(sql.Identifier(*relation))
+    table = sql.Identifier("marts", mart.name)
+    query: sql.Composable = sql.SQL("SELECT * FROM {}").format(table)
     if mart.day:
         day = sql.SQL(" WHERE {} = {}").format(sql.Identifier(mart.day), sql.Literal(run_date))
         query = sql.Composed([query, day])
     return Table(
         name=mart.name,
-        relation=relation,
         query=query,
         rules=column_rules(mart.columns, mart.key),
         measured=measured(mart.columns),

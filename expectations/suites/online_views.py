@@ -26,11 +26,9 @@ def online_tables(run_date: date) -> tuple[Table, ...]:
 
 
 def _table(name: str, key: Sequence[str], columns: Sequence[Column]) -> Table:
-    relation = ("online", name)
     return Table(
         name=name,
-        relation=relation,
-        query=sql.SQL("SELECT * FROM {}").format(sql.Identifier(*relation)),
+        query=sql.SQL("SELECT * FROM {}").format(sql.Identifier("online", name)),
         rules=column_rules(columns, key),
         measured=measured(columns),
     )

@@ -28,7 +28,6 @@ from features.contracts import CONTRACTS
 
 __all__ = ["raw_tables"]
 
-RELATION = ("raw", "events")
 JSON_TYPES = {
     FieldType.ID: "string",
     FieldType.STRING: "string",
@@ -41,6 +40,19 @@ JSON_TYPES = {
 NUMBERS = (FieldType.DOUBLE, FieldType.LONG)
 # An event may be this late, and a day is loaded when it is over.
 DAYS_LATE = 35
+DAYS_AFTER = "CAST(event_at AT TIME ZONE 'UTC' AS date) - run_date AS days_after"
+WRONG_TYPE = "CASE WHEN jsonb_typeof(event -> {key}) NOT IN ({type}, 'null') THEN {key} END"
+WRONG_TYPES = "NULLIF(array_to_string(ARRAY[{}], ','), '') AS wrong_types"
+TEXT = "event ->> {key} AS {name}"
+# Numeric, as a number of JSON may be larger than any double.
+NUMBER = (
+    "CASE WHEN jsonb_typeof(event -> {key}) = 'number' "
+    "THEN CAST(event ->> {key} AS numeric) END AS {name}"
+)
+OF_ITEMS = (
+    "(SELECT {choose}(CAST(one AS numeric)) FROM jsonb_array_elements_text("
+    "jsonb_path_query_array(event, {path})) one) AS {name}"
+)
 
 
 def raw_tables(run_date: date) -> tuple[Table, ...]:
@@ -53,9 +65,8 @@ def _table(contract: Contract, run_date: date) -> Table:
     typed = any(field.name == "event_type" for field in contract.stored_fields)
     columns: list[sql.Composable] = [sql.SQL("event_id, event_at, event_type"), sql.SQL(DAYS_AFTER)]
     columns += [_wrong_types(fields), *(one for field in fields for one in _columns(field))]
-    query = sql.SQL("SELECT {} FROM {} WHERE run_date = {} AND topic = {}").format(
+    query = sql.SQL("SELECT {} FROM raw.events WHERE run_date = {} AND topic = {}").format(
         sql.SQL(", ").join(columns),
-        sql.Identifier(*RELATION),
         sql.Literal(run_date),
         sql.Literal(contract.topic),
     )
@@ -70,26 +81,10 @@ def _table(contract: Contract, run_date: date) -> Table:
     )
     return Table(
         name=contract.topic,
-        relation=RELATION,
         query=query,
         rules=rules,
         measured=tuple(field.name for field in fields if field.type in NUMBERS),
     )
-
-
-DAYS_AFTER = "CAST(event_at AT TIME ZONE 'UTC' AS date) - run_date AS days_after"
-WRONG_TYPE = "CASE WHEN jsonb_typeof(event -> {key}) NOT IN ({type}, 'null') THEN {key} END"
-WRONG_TYPES = "NULLIF(array_to_string(ARRAY[{}], ','), '') AS wrong_types"
-TEXT = "event ->> {key} AS {name}"
-# Numeric, as a number of JSON may be larger than any double.
-NUMBER = (
-    "CASE WHEN jsonb_typeof(event -> {key}) = 'number' "
-    "THEN CAST(event ->> {key} AS numeric) END AS {name}"
-)
-OF_ITEMS = (
-    "(SELECT {choose}(CAST(one AS numeric)) FROM jsonb_array_elements_text("
-    "jsonb_path_query_array(event, {path})) one) AS {name}"
-)
 
 
 def _wrong_types(fields: Sequence[Field]) -> sql.Composable:

@@ -50,12 +50,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """`name`: of the table or the part of it. `relation`: schema and table, which must be there.
-    `query`: what is looked at. `measured`: the columns whose mean is compared with earlier days.
+    """`name`: of the table or of a part of it. `query`: what is looked at. `measured`: the columns
+    whose mean is compared with earlier days.
     """
 
     name: str
-    relation: tuple[str, str]
     query: sql.Composable
     rules: tuple[Rule, ...]
     measured: tuple[str, ...] = ()
