@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from features.columns import Column, sql_type
+from features.marts import PUBLISHED, BatchView
 from features.views import VIEWS, FeatureView
 
 __all__ = ["ddl", "online_table", "pii_columns"]
@@ -107,18 +108,25 @@ OPERATIONS = (
         check_name text NOT NULL, checked bigint NOT NULL, failed bigint NOT NULL,
         rate double precision, passed boolean NOT NULL, examples jsonb,
         PRIMARY KEY (run_id, check_name))""",
+    """CREATE INDEX IF NOT EXISTS quality_log_days ON ops.quality_log (run_date, check_name)""",
+    # Which publication a batch view shows; `version` grows with each.
+    """CREATE TABLE IF NOT EXISTS ops.published_views (
+        view text PRIMARY KEY, version bigint NOT NULL, as_of_date date NOT NULL,
+        updated_at timestamptz NOT NULL, rows bigint NOT NULL)""",
 )
 
 
 def ddl() -> list[str]:
     """Every statement, in the order they must run; the schemas exist already."""
     online = [statement for view in VIEWS.values() for statement in online_table(view)]
-    return [*DIMENSIONS, *RAW, *OPERATIONS, *online]
+    batch = [statement for view in PUBLISHED.values() for statement in batch_table(view)]
+    return [*DIMENSIONS, *RAW, *OPERATIONS, *online, *batch]
 
 
 def pii_columns() -> dict[str, list[str]]:
     """`schema.table` -> columns that hold personal data, for column-wise grants."""
-    found = {f"online.{v.name}": _pii(v.online_columns) for v in VIEWS.values()}
+    views: tuple[FeatureView | BatchView, ...] = (*VIEWS.values(), *PUBLISHED.values())
+    found = {f"online.{v.name}": _pii(v.online_columns) for v in views}
     return {table: columns for table, columns in found.items() if columns}
 
 
@@ -136,12 +144,26 @@ def online_table(view: FeatureView) -> list[str]:
         f"CREATE TABLE IF NOT EXISTS online.{view.name} (\n        {body}) WITH (fillfactor = 70)",
         # What has been declared since the table was made starts empty.
         f"ALTER TABLE online.{view.name} {grown}",
-        *(
-            f"COMMENT ON COLUMN online.{view.name}.{column.name} IS $doc${column.doc}$doc$"
-            for column in view.columns
-        ),
+        *_comments(view.name, view.columns),
+    ]
+
+
+def batch_table(view: BatchView) -> list[str]:
+    """The statements that bring `online.<name>` of a batch view to what is declared."""
+    columns = [_column(column) for column in view.online_columns]
+    body = ",\n        ".join([*columns, f"PRIMARY KEY ({', '.join(view.mart.key)})"])
+    grown = ", ".join(f"ADD COLUMN IF NOT EXISTS {_column(c)}" for c in view.mart.columns)
+    return [
+        f"CREATE TABLE IF NOT EXISTS online.{view.name} (\n        {body})",
+        f"ALTER TABLE online.{view.name} {grown}",
+        *_comments(view.name, view.mart.columns),
     ]
 
 
 def _column(column: Column) -> str:
     return f"{column.name} {sql_type(column)}{'' if column.nullable else ' NOT NULL'}"
+
+
+def _comments(view: str, columns: Iterable[Column]) -> Iterator[str]:
+    for column in columns:
+        yield f"COMMENT ON COLUMN online.{view}.{column.name} IS $doc${column.doc}$doc$"

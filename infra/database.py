@@ -6,6 +6,8 @@ a stream can never alter a table and a reader can never write one.
 
 from __future__ import annotations
 
+from urllib.parse import quote, urlencode
+
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "conninfo_as",
     "pipeline_conninfo",
     "recommender_conninfo",
+    "sqlalchemy_url",
 ]
 
 PIPELINE = "userflow_pipeline"
@@ -44,3 +47,12 @@ def recommender_conninfo(url: str) -> str:
 def analyst_conninfo(url: str) -> str:
     """For what reads marts, dimensions and online features without personal data."""
     return conninfo_as(url, ANALYST)
+
+
+def sqlalchemy_url(conninfo: str) -> str:
+    """The same connection as SQLAlchemy and psycopg2 take it; holds the password."""
+    rest = {name: str(value) for name, value in conninfo_to_dict(conninfo).items()}
+    user, password = (quote(rest.pop(name, ""), safe="") for name in ("user", "password"))
+    place = f"{rest.pop('host', '')}:{rest.pop('port', '5432')}/{rest.pop('dbname', '')}"
+    query = urlencode(rest, quote_via=quote)
+    return f"postgresql+psycopg2://{user}:{password}@{place}?{query}"

@@ -11,6 +11,7 @@ UserflowError
 ├── ReplayFailed    a dead letter is not there, or could not be sent again
 ├── LoadFailed      a day's events cannot be read or written, or are being loaded already
 ├── GateFailed      too few of a day's events or rows pass the checks before the next step
+├── PublishFailed   a mart could not be published; readers see what was there
 ├── BackfillFailed  there is nothing to recompute from, or it could not be done
 ├── DailyJobFailed  a daily Spark job found nothing to read, or could not be done
 ├── RepairFailed    a store did not answer while it was repaired
@@ -29,6 +30,7 @@ __all__ = [
     "LoadFailed",
     "MartsFailed",
     "PortTaken",
+    "PublishFailed",
     "RepairFailed",
     "ReplayFailed",
     "ServiceError",
@@ -86,6 +88,10 @@ class GateFailed(UserflowError):
     def __init__(self, message: str, figures: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.figures = figures or {}
+
+
+class PublishFailed(UserflowError):
+    """A mart could not be published; readers see what was there before."""
 
 
 class ReplayFailed(UserflowError):

@@ -29,6 +29,8 @@ COMMANDS = {
     "repair": ("infra.cli.repair", "Refill Redis from PostgreSQL."),
     "load-raw": ("infra.cli.load_raw", "Check a day of events and load it into raw.events."),
     "marts": ("infra.cli.marts", "Build the marts of a day with dbt."),
+    "quality": ("infra.cli.quality", "Gates over what is stored."),
+    "publish": ("infra.cli.publish", "Bring the marts to the online store."),
     "get": ("infra.cli.stream", "Show the online features of one entity."),
     "contracts": ("infra.cli.contracts", "List, show, compare and export the event contracts."),
     "features": ("infra.cli.features", "The catalogue: list, show and describe the features."),

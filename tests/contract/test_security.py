@@ -11,6 +11,7 @@ from secrets_found import files_with, passwords, processes_showing, readable_by_
 from stacks import settings_for
 
 from features.breaker import Limits, SourceHealth
+from features.marts import PUBLISHED
 from features.tables import pii_columns
 from features.views import VIEWS
 from infra.database import ANALYST, PIPELINE, RECOMMENDER, ROLES, conninfo_as
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.stack
 NOBODY = "nobody_in_particular"
 WRITTEN = ("online", "raw", "dim", "marts", "ops")
 WRITES = ("INSERT", "UPDATE", "DELETE", "TRUNCATE")
-DECLARED = {f"online.{name}" for name in (*VIEWS, "source_health")}
+DECLARED = {f"online.{name}" for name in (*VIEWS, *PUBLISHED, "source_health")}
 RIGHTS = """
 SELECT n.nspname || '.' || c.relname, r.privilege
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
@@ -91,7 +92,9 @@ def test_the_analyst_reads_marts_dimensions_and_what_is_no_personal_data(
         if table in DECLARED
     }
     every = {
-        (f"online.{view.name}", c.name) for view in VIEWS.values() for c in view.online_columns
+        (f"online.{view.name}", c.name)
+        for view in (*VIEWS.values(), *PUBLISHED.values())
+        for c in view.online_columns
     }
     hidden = {(table, column) for table, columns in pii_columns().items() for column in columns}
     health = {(table, column) for table, column in seen if table == "online.source_health"}

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.engine import make_url
 
-from infra.database import conninfo_as, pipeline_conninfo
+from infra.database import conninfo_as, pipeline_conninfo, sqlalchemy_url
 from infra.endpoints import Endpoints
 from infra.errors import StackNotUp
 from infra.stack.credentials import Credentials
@@ -59,3 +60,11 @@ def test_passwords_are_made_once(tmp_path: Path) -> None:
     assert second["redis"] == first["redis"]
     assert len(second["postgres"]) >= 32
     assert stat.S_IMODE((tmp_path / "s" / "secrets.json").stat().st_mode) == 0o600
+
+
+def test_sqlalchemy_reaches_the_same_database_whatever_the_password_holds() -> None:
+    conninfo = conninfo_as("postgresql://u%40x:p%40%24%7BHOME%7D%2F@h:2/d?sslmode=require", "r r")
+    url = make_url(sqlalchemy_url(conninfo))
+    assert (url.username, url.password, url.host, url.port) == ("u@x", "p@${HOME}/", "h", 2)
+    assert (url.database, url.query) == ("d", {"sslmode": "require", "options": "-c role=r r"})
+    assert "$" not in sqlalchemy_url(conninfo), "Great Expectations would look for a variable"
