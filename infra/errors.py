@@ -10,7 +10,9 @@ UserflowError
 │   └── CheckpointMismatch  a checkpoint is not the one that the stores, code and settings expect
 ├── ReplayFailed    a dead letter is not there, or could not be sent again
 ├── BackfillFailed  there is nothing to recompute from, or it could not be done
-└── RepairFailed    a store did not answer while it was repaired
+├── RepairFailed    a store did not answer while it was repaired
+├── GateFailed      data at rest is not good enough to go on with
+└── RunRefused      Airflow knows no such DAG, or would not run it
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ from __future__ import annotations
 __all__ = [
     "BackfillFailed",
     "CheckpointMismatch",
+    "GateFailed",
     "PortTaken",
     "RepairFailed",
     "ReplayFailed",
+    "RunRefused",
     "ServiceError",
     "SettingsError",
     "SetupError",
@@ -72,3 +76,11 @@ class ReplayFailed(UserflowError):
 
 class RepairFailed(UserflowError):
     """A store did not answer while it was repaired."""
+
+
+class GateFailed(UserflowError):
+    """Data at rest is not good enough to go on with."""
+
+
+class RunRefused(UserflowError):
+    """Airflow knows no such DAG, or would not run it."""

@@ -26,6 +26,7 @@ COMMANDS = {
     "dlq": ("infra.cli.dlq", "Dead letters: list them, show one, replay them."),
     "rebuild": ("infra.cli.rebuild", "New checkpoint, computed from the archive, then a switch."),
     "repair": ("infra.cli.repair", "Refill Redis from PostgreSQL."),
+    "airflow": ("infra.cli.airflow", "A standalone Airflow: start it, run a DAG, stop it."),
     "get": ("infra.cli.stream", "Show the online features of one entity."),
     "contracts": ("infra.cli.contracts", "List, show, compare and export the event contracts."),
     "features": ("infra.cli.features", "The catalogue: list, show and describe the features."),
