@@ -106,10 +106,9 @@ class AirflowStack:
                 self._service(part).stop(STOP_SECONDS)
 
     def status(self) -> dict[str, Health]:
-        """How each part is now; empty if Airflow was never started here."""
-        if self.url is None:
-            return {}
-        return {part: self._health(part) for part in PARTS}
+        """How each part is now; empty unless any of them runs."""
+        health = {part: self._health(part) for part in PARTS}
+        return health if any(one.pid for one in health.values()) else {}
 
     def _health(self, part: str) -> Health:
         service = self._service(part)

@@ -27,6 +27,8 @@ COMMANDS = {
     "rebuild": ("infra.cli.rebuild", "New checkpoint, computed from the archive, then a switch."),
     "repair": ("infra.cli.repair", "Refill Redis from PostgreSQL."),
     "airflow": ("infra.cli.airflow", "A standalone Airflow: start it, run a DAG, stop it."),
+    "watchdog": ("infra.cli.upkeep", "Look at the streams; tell Slack what began or ended."),
+    "maintain": ("infra.cli.upkeep", "Compact and clean the lake, delete what is too old."),
     "get": ("infra.cli.stream", "Show the online features of one entity."),
     "contracts": ("infra.cli.contracts", "List, show, compare and export the event contracts."),
     "features": ("infra.cli.features", "The catalogue: list, show and describe the features."),

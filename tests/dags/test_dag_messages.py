@@ -110,10 +110,9 @@ def test_with_neither_the_message_is_logged() -> None:
 
 def failed(cause: BaseException) -> BaseException:
     """As a task of ours raises it."""
-    try:
-        raise AirflowFailException(str(cause)) from cause
-    except AirflowFailException as error:
-        return error
+    error = AirflowFailException(str(cause))
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize(
