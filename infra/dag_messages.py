@@ -18,10 +18,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 from pydantic import SecretStr
 
 from infra.errors import UserflowError
-from infra.settings import load_settings
+from infra.settings import Settings, load_settings
 from infra.slack import Message, post
 
-__all__ = ["CONNECTION", "run_date_of", "tell_failure", "tell_success"]
+__all__ = ["CONNECTION", "run_date_of", "tell_failure", "tell_success", "webhook"]
 
 CONNECTION = "slack_alerts"
 # Where Slack's webhooks are, for a connection that holds the secret part alone.
@@ -87,22 +87,24 @@ def _run_url(task: Any) -> str | None:
 
 def _tell(message: Message) -> None:
     try:
-        post(_webhook() or load_settings().slack_webhook, message, give_up_s=GIVE_UP_S)
+        post(webhook(load_settings()), message, give_up_s=GIVE_UP_S)
     except UserflowError as error:
         log.warning("message_not_sent", problem=type(error).__name__, title=message.title)
 
 
-def _webhook() -> SecretStr | None:
-    """Of the connection, as Slack's provider reads it: its password is the whole address, or what
+def webhook(settings: Settings) -> SecretStr | None:
+    """Where a task sends messages: the connection's webhook, else that of the settings.
+
+    The connection is read as Slack's provider reads it: its password is the whole address, or what
     follows the host.
     """
     try:
         connection = Connection.get(CONNECTION)
     except (AirflowException, AirflowRuntimeError) as error:
         log.debug("no_connection", connection=CONNECTION, problem=type(error).__name__)
-        return None
+        return settings.slack_webhook
     secret = connection.password or ""
     if secret.startswith(("https://", "http://")):
         return SecretStr(secret)
     host = (connection.host or SLACK).rstrip("/")
-    return SecretStr(f"{host}/{secret}") if secret else None
+    return SecretStr(f"{host}/{secret}") if secret else settings.slack_webhook

@@ -17,8 +17,8 @@ MARTS = ("mart_user_daily", "mart_funnel_daily", "mart_product_daily", "mart_ord
 CHECKED, LOADED, STOPPED = "quality_checks", "load_raw", "stop_pipeline"
 
 BEFORE = {
-    "collect_jsonl": Step(calls="infra.raw_load:collect"),
-    CHECKED: Step(calls="infra.raw_load:check_raw", after=("collect_jsonl",)),
+    "collect_jsonl": Step(calls="infra.behavior_log:collect"),
+    CHECKED: Step(calls="infra.behavior_log:check", after=("collect_jsonl",)),
 }
 AFTER = {
     LOADED: Step(calls="infra.raw_load:load_raw"),

@@ -17,7 +17,7 @@ from typing import Any
 from airflow.sdk import Param, XComArg, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from infra.dag_messages import run_date_of, tell_failure, tell_success
+from infra.dag_messages import run_date_of, tell_failure, tell_success, webhook
 from infra.errors import GateFailed, SettingsError, SetupError
 from infra.settings import load_settings
 
@@ -30,13 +30,15 @@ PARAMETER = "The day that is processed; the UTC day before the run when it is le
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """A task as a row: `calls` a function, `module:name`, with the settings, the run date if it
-    `is_dated`, and `given`; `after`: the tasks that it waits for.
+    `is_dated`, and `given`; `after`: the tasks that it waits for. `tells`: it writes to Slack
+    itself; for all others the run does, once.
     """
 
     calls: str
     given: Mapping[str, object] = field(default_factory=dict)
     after: tuple[str, ...] = ()
     is_dated: bool = True
+    tells: bool = False
 
 
 def shared() -> dict[str, Any]:
@@ -62,7 +64,7 @@ def wire(steps: Mapping[str, Step], *, last: str | None = None) -> dict[str, XCo
     tasks = {
         name: run_step.override(
             task_id=name, on_success_callback=tell_success if name == last else None
-        )(calls=step.calls, given=dict(step.given), is_dated=step.is_dated)
+        )(row=dataclasses.asdict(step))
         for name, step in steps.items()
     }
     for name, step in steps.items():
@@ -72,16 +74,18 @@ def wire(steps: Mapping[str, Step], *, last: str | None = None) -> dict[str, XCo
 
 
 @task
-def run_step(*, calls: str, given: dict[str, Any], is_dated: bool, dag_run: Any = None) -> Any:
+def run_step(*, row: dict[str, Any], dag_run: Any = None) -> Any:
     """A row of a table as it runs; returns its figures as plain values.
 
     What another try would not mend fails for good.
     """
-    module, _, name = calls.partition(":")
+    module, _, name = row["calls"].partition(":")
     function = getattr(importlib.import_module(module), name)
-    dated = {"run_date": run_date_of(dag_run)} if is_dated else {}
+    dated = {"run_date": run_date_of(dag_run)} if row["is_dated"] else {}
     try:
-        return _plain(function(settings=load_settings(), **dated, **given))
+        settings = load_settings()
+        told = {"slack_webhook": webhook(settings) if row["tells"] else None}
+        return _plain(function(settings=settings.model_copy(update=told), **dated, **row["given"]))
     except (GateFailed, SettingsError, SetupError) as error:
         raise AirflowFailException(str(error)) from error
 

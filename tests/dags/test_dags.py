@@ -113,10 +113,10 @@ def test_the_end_is_told_where_it_is_drawn(dags: dict[str, Any], name: str) -> N
 
 def test_what_the_tables_call_exists_and_takes_what_it_is_given(dags: dict[str, Any]) -> None:
     rows = [
-        task.op_kwargs
+        task.op_kwargs["row"]
         for dag in dags.values()
         for task in dag.tasks
-        if "calls" in getattr(task, "op_kwargs", {})
+        if "row" in getattr(task, "op_kwargs", {})
     ]
     assert len(rows) == 23
     for row in rows:
