@@ -49,10 +49,12 @@ class Run:
 
 
 class AirflowApi:
-    """A client of the API server at `base_url`; used as a context."""
+    """A client of the API server at `base_url`; used as a context. It asks for a token once."""
 
-    def __init__(self, base_url: str, password: str) -> None:
-        self._client = httpx.Client(base_url=base_url, timeout=TIMEOUT_S)
+    def __init__(
+        self, base_url: str, password: str, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._client = httpx.Client(base_url=base_url, timeout=TIMEOUT_S, transport=transport)
         self._password = password
 
     def __enter__(self) -> AirflowApi:
@@ -88,14 +90,14 @@ class AirflowApi:
 
     def trigger(self, dag: str, run_date: date | None) -> Run:
         """Begin a run; raises `RunRefused`."""
-        answer = self._send("GET", f"/dags/{quote(dag, safe='')}")
-        if answer.status_code == UNKNOWN:
+        place = f"/dags/{quote(dag, safe='')}"
+        if self._send("GET", place).status_code == UNKNOWN:
             raise RunRefused(f"Airflow knows no DAG {dag}: it has {', '.join(self.dags())}.")
-        if answer.json()["is_paused"]:
+        if self._call("GET", place).json()["is_paused"]:
             raise RunRefused(f"{dag} is paused, so it would wait for ever: switch it on in the UI.")
         conf = {"run_date": run_date.isoformat()} if run_date else {}
         body = {"logical_date": None, "conf": conf}
-        begun = self._call("POST", f"/dags/{quote(dag, safe='')}/dagRuns", json=body).json()
+        begun = self._call("POST", f"{place}/dagRuns", json=body).json()
         return Run(dag=dag, run_id=begun["dag_run_id"], state=begun["state"])
 
     def run(self, dag: str, run_id: str) -> Run:

@@ -14,7 +14,7 @@ from infra.cli import main
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-FOLDERS = ("benchmarks", "docs", "features", "infra", "producer", "streaming", "tests")
+FOLDERS = ("airflow", "benchmarks", "docs", "features", "infra", "producer", "streaming", "tests")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # A folder or a file; a table of the lake has neither a slash nor a suffix at its end.
