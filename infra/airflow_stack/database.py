@@ -65,4 +65,5 @@ def _url(owner: str, password: str) -> str:
     known = conninfo_to_dict(owner)
     place = f"{known.get('host', 'localhost')}:{known.get('port', 5432)}/{DATABASE}"
     options = urlencode({name: known[name] for name in KEPT if name in known})
-    return f"postgresql+psycopg://{ROLE}:{quote(password, safe='')}@{place}{'?' if options else ''}{options}"
+    login = f"{ROLE}:{quote(password, safe='')}"
+    return f"postgresql+psycopg://{login}@{place}{'?' if options else ''}{options}"

@@ -83,6 +83,8 @@ class AirflowStack:
         `port` is of the UI and the API: a free one, or that of the last start, when None.
         """
         endpoints = Endpoints.read(self._settings.home)
+        if PIPELINE not in self._credentials.known():
+            raise StackNotUp("The pipeline has no role yet: run `userflow init` first.")
         with self._lock():
             if not self._service("api-server").pid():
                 self._prepare(endpoints, port, say)
@@ -159,7 +161,7 @@ class AirflowStack:
                 port=int(known.get("port", 5432)),
                 schema=known.get("dbname"),
                 login=PIPELINE,
-                password=self._credentials.known().get(PIPELINE),
+                password=self._credentials.known()[PIPELINE],
             )
             webhook = self._settings.slack_webhook
             if webhook is not None:
