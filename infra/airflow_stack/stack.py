@@ -158,7 +158,7 @@ class AirflowStack:
                 "userflow_postgres",
                 conn_type="postgres",
                 host=known.get("host"),
-                port=int(known.get("port", 5432)),
+                port=int(known.get("port") or 5432),
                 schema=known.get("dbname"),
                 login=PIPELINE,
                 password=self._credentials.known()[PIPELINE],

@@ -49,8 +49,8 @@ def maintain(*, at: datetime | None, as_json: bool) -> None:
     day: date = at.date() if at else (datetime.now(UTC) - timedelta(days=1)).date()
     compacted, cleaned, retained = optimize(settings), vacuum(settings), retain(settings, day)
     if as_json:
-        steps = {"optimize": compacted, "vacuum": cleaned, "retention": retained}
-        click.echo(json.dumps({name: done.to_json() for name, done in steps.items()}))
+        lake = {"optimize": compacted.to_json(), "vacuum": cleaned.to_json()}
+        click.echo(json.dumps({**lake, "retention": retained.to_json()}))
         return
     click.echo(f"{sum(compacted.files.values()):,} files became larger ones")
     click.echo(f"{sum(cleaned.files.values()):,} files that no version needs are gone")
