@@ -63,7 +63,7 @@ def test_tasks_have_the_settings_of_the_process_that_started_airflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(
-        home=tmp_path / "hömé",
+        home=tmp_path / "hömé 🏠",
         postgres='postgresql://u:p"\\w@h/d',
         watchdog_lag=7,
         slack_webhook=SecretStr("https://hooks.example/T0"),
