@@ -73,7 +73,8 @@ def wire(steps: Mapping[str, Step], *, last: str | None = None) -> dict[str, XCo
     return tasks
 
 
-@task
+# Figures may hold examples of what is wrong, which are ids: no line of a log shows them.
+@task(show_return_value_in_logs=False)
 def run_step(*, row: dict[str, Any], dag_run: Any = None) -> Any:
     """A row of a table as it runs; returns its figures as plain values.
 
