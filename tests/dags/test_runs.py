@@ -18,6 +18,7 @@ from psycopg import sql
 
 from infra.cli import main
 from infra.endpoints import Endpoints
+from infra.settings import load_settings
 
 pytestmark = [
     pytest.mark.slow,
@@ -141,7 +142,6 @@ def test_of_a_bad_day_nothing_is_loaded_and_slack_is_told_why(
 @pytest.fixture
 def loaded(days: Path, receiver: Slack) -> None:
     from infra.raw_load import load_raw
-    from infra.settings import load_settings
 
     load_raw(load_settings(), GOOD)
 
