@@ -30,7 +30,7 @@ AFTER = {
 
 
 @task.branch
-def branch_on_quality(verdict: dict[str, Any]) -> str:
+def branch_on_quality(verdict: Any) -> str:
     """Whether enough of the day is good."""
     return LOADED if verdict["is_passed"] else STOPPED
 
