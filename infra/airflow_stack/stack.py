@@ -22,6 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from infra.airflow_stack.api import AirflowApi
 from infra.airflow_stack.config import DAGS, PASSWORDS, admin_password, write_config, write_settings
 from infra.airflow_stack.database import ensure_metadata
+from infra.airflow_stack.orphans import end_orphans
 from infra.database import PIPELINE
 from infra.endpoints import Endpoints
 from infra.errors import ServiceError, StackNotUp
@@ -91,6 +92,8 @@ class AirflowStack:
             self._check_port(port)
             for part in PARTS:
                 write_settings(self.folder / part, self._settings)
+                if not self._service(part).pid():
+                    end_orphans(self.folder / part)
             say("Starting Airflow")
             bound = 2 * self._settings.start_timeout
             # Tasks report to the API server: one that began before it would fail.
@@ -106,6 +109,7 @@ class AirflowStack:
         with self._lock():
             for part in PARTS:
                 self._service(part).stop(STOP_SECONDS)
+                end_orphans(self.folder / part)
 
     def status(self) -> dict[str, Health]:
         """How each part is now; empty unless any of them runs."""

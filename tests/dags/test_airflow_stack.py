@@ -84,9 +84,12 @@ def test_a_run_is_triggered_and_shown_with_its_tasks(
 def test_status_shows_it_and_up_starts_what_died(
     airflow: dict[str, Any], userflow: Callable[..., Result]
 ) -> None:
+    orphans = psutil.Process(airflow["parts"]["scheduler"]["pid"]).children(recursive=True)
+    assert orphans
     os.kill(airflow["parts"]["scheduler"]["pid"], signal.SIGKILL)
     assert not json.loads(userflow("status", "--json").stdout)["airflow"]["scheduler"]["running"]
     again = json.loads(userflow("airflow", "up", "--json").stdout)
+    assert not [one for one in orphans if one.is_running() and one.status() != "zombie"]
     assert again["url"] == airflow["url"]
     assert again["parts"]["api-server"] == airflow["parts"]["api-server"]
     assert again["parts"]["scheduler"]["running"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from configparser import ConfigParser
 from datetime import date
 from pathlib import Path
@@ -16,6 +18,7 @@ from pydantic import SecretStr
 from infra.airflow_stack import AirflowApi, AirflowStack, Run
 from infra.airflow_stack.config import write_config, write_settings
 from infra.airflow_stack.database import _url
+from infra.airflow_stack.orphans import end_orphans
 from infra.errors import RunRefused, ServiceError, StackNotUp
 from infra.settings import Settings, load_settings
 from infra.stack.credentials import Credentials
@@ -180,3 +183,22 @@ def test_an_api_that_does_not_answer_is_said_to_need_a_start() -> None:
         pytest.raises(ServiceError, match="userflow airflow up"),
     ):
         api.dags()
+
+
+def test_orphans_are_those_of_airflow_in_that_folder_alone(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    started = {}
+    for folder, title in ((here, "airflow worker --"), (there, "airflow worker --"), (here, "vi")):
+        folder.mkdir(exist_ok=True)
+        command = [title, "-c", program]
+        started[folder, title] = subprocess.Popen(command, executable=sys.executable, cwd=folder)
+    try:
+        assert end_orphans(here) == 1
+        ended = {name for name, one in started.items() if one.poll() is not None}
+        assert ended == {(here, "airflow worker --")}
+        assert end_orphans(here) == 0
+    finally:
+        for one in started.values():
+            one.kill()
+            one.wait()
