@@ -15,7 +15,8 @@ UserflowError
 ├── BackfillFailed  there is nothing to recompute from, or it could not be done
 ├── DailyJobFailed  a daily Spark job found nothing to read, or could not be done
 ├── RepairFailed    a store did not answer while it was repaired
-└── MartsFailed     a model of the marts or a test of one failed, or dbt could not run
+├── MartsFailed     a model of the marts or a test of one failed, or dbt could not run
+└── RunRefused      Airflow knows no such DAG, or would not run it
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ __all__ = [
     "PublishFailed",
     "RepairFailed",
     "ReplayFailed",
+    "RunRefused",
     "ServiceError",
     "SettingsError",
     "SetupError",
@@ -108,3 +110,7 @@ class RepairFailed(UserflowError):
 
 class MartsFailed(UserflowError):
     """A model of the marts or a test of one failed, or dbt could not run."""
+
+
+class RunRefused(UserflowError):
+    """Airflow knows no such DAG, or would not run it."""

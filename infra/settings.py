@@ -145,6 +145,36 @@ class Settings(BaseSettings):
         description="Slack's incoming webhook for alerts, a secret; messages are logged when unset",
     )
 
+    watchdog_lag: int = Field(
+        default=500_000,
+        gt=0,
+        description="Records of a job that no epoch has read, from which on the watchdog tells it",
+    )
+    watchdog_silence: float = Field(
+        default=300,
+        gt=0,
+        description="Seconds without an epoch, though there is something to read, from which on "
+        "the watchdog tells it",
+    )
+    vacuum_hours: int = Field(
+        default=168,
+        ge=168,
+        description="Files of the lake that no version needs any more are kept that long, for "
+        "readers that have begun",
+    )
+    lake_retention_days: int | None = Field(
+        default=None,
+        gt=0,
+        description="Archived events are deleted when they are older; kept for ever when unset, "
+        "and `userflow rebuild` needs them",
+    )
+    ops_retention_days: int = Field(
+        default=90,
+        gt=0,
+        description="Quality outcomes, alerts, refused rows and dead letters that are no longer "
+        "open are deleted when they are older",
+    )
+
     @field_validator("buckets")
     @classmethod
     def _spread_evenly(cls, buckets: int, info: ValidationInfo) -> int:

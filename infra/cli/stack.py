@@ -32,8 +32,12 @@ def up(*, as_json: bool) -> None:
 
 @click.command()
 def down() -> None:
-    """Stop the embedded services; the data stays."""
-    Stack(load_settings()).down()
+    """Stop the embedded services, and Airflow first if it runs; the data stays."""
+    from infra.airflow_stack import AirflowStack  # noqa: PLC0415
+
+    settings = load_settings()
+    AirflowStack(settings).down()
+    Stack(settings).down()
 
 
 @click.command()
@@ -43,24 +47,29 @@ def status(*, as_json: bool) -> None:
 
     Exit code 1 if something does not answer.
     """
+    from infra.airflow_stack import AirflowStack  # noqa: PLC0415
     from infra.status import read_sections  # noqa: PLC0415 - `up` should not wait for it
     from infra.stream_status import living_streams, stream_lines  # noqa: PLC0415
 
     settings = load_settings()
     health = Stack(settings).status()
+    airflow = AirflowStack(settings).status()
     streams = living_streams(settings.home)
     sections = read_sections(_postgres(settings) if health["postgres"].running else None)
     if as_json:
         services = {name: one.to_json() for name, one in health.items()}
+        parts = {name: one.to_json() for name, one in airflow.items()}
         told = {name: section.document for name, section in sections.items()}
-        click.echo(json.dumps({**services, "streams": streams, **told}, default=str))
+        known = {**services, "streams": streams, "airflow": parts, **told}
+        click.echo(json.dumps(known, default=str))
     else:
-        _show(health, as_json=False)
+        named = {f"airflow {part}": one for part, one in airflow.items()}
+        _show({**health, **named}, as_json=False)
         for line in stream_lines(streams):
             click.echo(line)
         for name, section in sections.items():
             click.echo("\n".join([name, *(f"  {line}" for line in section.lines)]))
-    if not all(one.running for one in health.values()):
+    if not all(one.running for one in (*health.values(), *airflow.values())):
         raise click.exceptions.Exit(1)
 
 

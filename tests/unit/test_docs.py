@@ -15,6 +15,7 @@ from infra.cli import main
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 FOLDERS = (
+    "airflow",
     "benchmarks",
     "dbt_project",
     "docs",

@@ -1,0 +1,21 @@
+"""The lake's upkeep, at 04:00 UTC: small files become large ones, files that no version needs any
+more go, and so does what is older than it is to be kept. Streams may run meanwhile.
+"""
+
+from airflow.sdk import DAG
+from wiring import Step, shared, wire
+
+STEPS = {
+    "optimize": Step(calls="infra.maintenance:optimize", is_dated=False),
+    "vacuum": Step(calls="infra.maintenance:vacuum", after=("optimize",), is_dated=False),
+    "retention": Step(calls="infra.maintenance:retain", after=("vacuum",)),
+}
+
+with DAG(
+    "lake_maintenance",
+    schedule="0 4 * * *",
+    doc_md=__doc__,
+    tags=["lake", "daily"],
+    **shared(),
+):
+    wire(STEPS, last="retention")

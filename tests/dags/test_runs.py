@@ -1,0 +1,165 @@
+"""The DAGs run for real, as `airflow dags test` runs them: on a good day, a bad one, and twice."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from dag_bag import read_dags
+from fake_slack import Slack, slack
+from psycopg import sql
+
+from infra.cli import main
+from infra.endpoints import Endpoints
+from infra.settings import load_settings
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.stack,
+    # Airflow's own use of its libraries, and connections that it leaves to the garbage collector.
+    pytest.mark.filterwarnings("ignore"),
+]
+MARTS = ("mart_user_daily", "mart_funnel_daily", "mart_product_daily", "mart_orders")
+DOMAINS = {"commerce": "user-events", "webtoon": "webtoon_user_events"}
+TABLES = tuple(("marts", mart) for mart in MARTS)
+GOOD, BAD = date(2026, 6, 1), date(2026, 6, 2)
+States = Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def metadata() -> None:
+    """Airflow's database: SQLite is enough for one process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from airflow.utils.db import initdb
+
+        initdb()
+
+
+@pytest.fixture(scope="module")
+def days(stack: Endpoints, stack_home: Path) -> Path:
+    """A home where a good day has landed, and one where every twentieth line is no event."""
+    for day in (GOOD, BAD):
+        folder = stack_home / "landing" / day.isoformat()
+        folder.mkdir(parents=True)
+        for domain, topic in DOMAINS.items():
+            file = folder / f"{topic}.jsonl"
+            produce(domain, file, day)
+            if day == BAD:
+                lines = file.read_text("utf-8").splitlines()
+                lines[::20] = ["{}"] * len(lines[::20])
+                file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return stack_home
+
+
+def produce(domain: str, file: Path, day: date) -> None:
+    words = f"--domain {domain} --to jsonl:{file} --rate 40 --duration 60 --seed 7 --users 200"
+    words += f" --start {day.isoformat()}T10:00:00Z"
+    done = CliRunner().invoke(main, ["produce", *words.split()])
+    assert done.exit_code == 0, done.output
+
+
+@pytest.fixture
+def receiver(days: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slack]:
+    with slack() as fake:
+        monkeypatch.setenv("USERFLOW_HOME", str(days))
+        monkeypatch.setenv("USERFLOW_SLACK_WEBHOOK", fake.url)
+        yield fake
+
+
+@pytest.fixture
+def run(metadata: None, receiver: Slack) -> Callable[[str, date], States]:
+    """Run a DAG for a day as `airflow dags test` does; returns the states of its tasks."""
+
+    def run_dag(name: str, day: date) -> States:
+        from airflow.sdk import timezone
+
+        begun = read_dags()[name].test(
+            logical_date=timezone.utcnow(), run_conf={"run_date": day.isoformat()}
+        )
+        return {
+            "run": str(begun.state),
+            **{one.task_id: str(one.state) for one in begun.get_task_instances()},
+        }
+
+    return run_dag
+
+
+def query(stack: Endpoints, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    with psycopg.connect(stack.postgres) as connection:
+        return connection.execute(statement.encode(), values).fetchall()
+
+
+def contents(stack: Endpoints) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of the marts, as text and in order."""
+    found = {}
+    with psycopg.connect(stack.postgres) as connection:
+        for names in TABLES:
+            select = sql.SQL("SELECT t::text FROM {} t ORDER BY 1").format(sql.Identifier(*names))
+            found[".".join(names)] = connection.execute(select).fetchall()
+    return found
+
+
+def test_a_good_day_is_loaded_and_its_repeat_changes_nothing(
+    run: Callable[[str, date], States], receiver: Slack, stack: Endpoints
+) -> None:
+    states = run("behavior_log_daily", GOOD)
+    assert states.pop("stop_pipeline") == "skipped"
+    assert set(states.values()) == {"success"}, states
+    assert receiver.titles == ["behavior_log_daily is done"]
+    loaded = query(stack, "SELECT count(*) FROM raw.events WHERE run_date = %s", GOOD)
+    first = contents(stack)
+    assert all(first.values())
+
+    assert run("behavior_log_daily", GOOD)["run"] == "success"
+    assert query(stack, "SELECT count(*) FROM raw.events WHERE run_date = %s", GOOD) == loaded
+    assert contents(stack) == first
+
+
+def test_of_a_bad_day_nothing_is_loaded_and_slack_is_told_why(
+    run: Callable[[str, date], States], receiver: Slack, stack: Endpoints
+) -> None:
+    states = run("behavior_log_daily", BAD)
+    assert (states["run"], states["stop_pipeline"]) == ("failed", "failed")
+    assert {states[task] for task in ("load_raw", *MARTS, "notify_slack")} == {"skipped"}
+    assert receiver.titles == ["behavior_log_daily failed at stop_pipeline"]
+    told = receiver.bodies[0]["blocks"][0]["text"]["text"]
+    assert "pass where 99.00% must" in told
+    assert "240, fail required_fields" in told
+    assert query(stack, "SELECT FROM raw.events WHERE run_date = %s", BAD) == []
+    checks = query(stack, "SELECT passed FROM ops.quality_log WHERE run_date = %s", BAD)
+    assert len(checks) == 8
+    assert (False,) in checks
+
+
+@pytest.fixture
+def loaded(days: Path, receiver: Slack) -> None:
+    from infra.raw_load import load_raw
+
+    load_raw(load_settings(), GOOD)
+
+
+def test_the_features_of_a_day_pass_their_gate_and_are_published(
+    loaded: None, run: Callable[[str, date], States], receiver: Slack, stack: Endpoints
+) -> None:
+    states = run("feature_store_hourly", GOOD)
+    assert set(states.values()) == {"success"}, states
+    assert receiver.titles == ["feature_store_hourly is done"]
+    assert query(stack, "SELECT count(*) > 0 FROM online.user_features_daily") == [(True,)]
+
+
+@pytest.mark.skipif(find_spec("infra.daily_jobs") is None, reason="infra.daily_jobs is not there")
+def test_the_shops_day_ends_in_the_warehouse(
+    loaded: None, run: Callable[[str, date], States], receiver: Slack, stack: Endpoints
+) -> None:
+    states = run("ecommerce_etl_daily", GOOD)
+    assert set(states.values()) == {"success"}, states
+    assert receiver.titles == ["ecommerce_etl_daily is done"]
+    assert query(stack, "SELECT count(*) > 0 FROM marts.fact_daily_metrics") == [(True,)]
