@@ -36,7 +36,6 @@ class Lookups:
 
 def looked_up(lookup: Lookup, of: Column, struct: str) -> Column:
     """The struct for each value of a text column, null where there is none."""
-
     columns = [field.split(":")[0].strip() for field in struct[7:-1].split(",")]
 
     def look_up(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
@@ -46,7 +45,7 @@ def looked_up(lookup: Lookup, of: Column, struct: str) -> Column:
             rows = [known.get(text) or nothing for text in texts]
             yield pd.DataFrame(rows, columns=columns)
 
-    found: Column = pandas_udf(struct)(look_up)(of)
+    found: Column = pandas_udf(struct)(look_up)(of)  # type: ignore[call-overload]
     return F.when(of.isNotNull(), found)
 
 
