@@ -38,5 +38,8 @@ def _airflow_in(folder: Path) -> Iterator[psutil.Process]:
 
 
 def _is_airflow(command: list[str]) -> bool:
-    """Airflow gives its processes titles, which begin with its name, or is a module of Python."""
-    return bool(command) and (command[0].startswith("airflow ") or "airflow" in command[1:4])
+    """Airflow gives its processes titles, which begin with its name, or is a module of Python.
+
+    A title comes as one word or as several, as it happens to end.
+    """
+    return " ".join(command).startswith("airflow ") or "airflow" in command[1:4]
