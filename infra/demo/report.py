@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from features.views import view_named
+from infra.demo.batch import Batch
 from infra.demo.latency import QUANTILES, latencies
 from infra.demo.load import Run
 from infra.demo.proof import Proof
@@ -44,6 +45,7 @@ class Outcome:
     endpoints: Endpoints
     proof: Proof
     log: list[dict[str, Any]]
+    batch: Batch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +147,33 @@ def example(outcome: Outcome) -> Section:
     )
 
 
+def quality(outcome: Outcome) -> Section:
+    """What the seven checks found in the events of the day."""
+    title = "Quality: the archived events of the day, and what the checks found"
+    if outcome.batch is None:
+        return Section(name="quality", title=title, data=None, body=Text("not looked at"))
+    raw = outcome.batch.raw
+    table = _table("check", ">checked", ">failed", ">passed")
+    for one in raw.checks:
+        table.add_row(one.check, f"{one.checked:,}", f"{one.failed:,}", f"{one.rate:.2%}")
+    told = f"{raw.loaded:,} of {raw.events:,} events are in raw.events, as of {raw.run_date}."
+    return Section(name="quality", title=title, data=raw.to_json(), body=Group(table, Text(told)))
+
+
+def marts(outcome: Outcome) -> Section:
+    """What dbt built of that day, and what became a batch view."""
+    title = "Marts: built and tested by dbt; some are batch views of the online store too"
+    if outcome.batch is None:
+        return Section(name="marts", title=title, data=None, body=Text("not built"))
+    built, views = outcome.batch.marts, outcome.batch.published.views
+    table = _table("mart", ">rows", "online as")
+    for mart in built.marts:
+        view = f"{mart.name}_daily"
+        table.add_row(mart.name, f"{mart.rows:,}", f"online.{view}" if view in views else "")
+    data = {**built.to_json(), **outcome.batch.published.to_json()}
+    return Section(name="marts", title=title, data=data, body=table)
+
+
 def addresses(outcome: Outcome) -> Section:
     """Where to look; passwords stay in the endpoints file."""
     found = outcome.endpoints
@@ -183,6 +212,8 @@ SECTIONS: tuple[Callable[[Outcome], Section], ...] = (
     sessions,
     feature_rows,
     latency,
+    quality,
+    marts,
     example,
     addresses,
     agreement,

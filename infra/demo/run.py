@@ -1,4 +1,4 @@
-"""The demo in order: services, stream, live input, catching up, proof, summary.
+"""The demo in order: services, stream, live input, catching up, proof, the batch half, summary.
 
 Whatever happens, the stream has ended when this returns, and the services are as they were before
 unless they are to be kept.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 
 from rich.console import Console
 
 from infra.demo import stores
+from infra.demo.batch import run_batch
 from infra.demo.child import StreamProcess, streaming
 from infra.demo.load import RATES, Run, now_us, produce
 from infra.demo.proof import prove
@@ -23,6 +25,7 @@ from infra.initialise import initialise
 from infra.settings import Settings, load_settings
 from infra.signals import handled
 from infra.stack.stack import Stack
+from producer.times import SECOND_US
 from streaming.jobs import JOBS
 from streaming.source import EndOffsets, end_offsets
 
@@ -68,7 +71,9 @@ def _outcome(settings: Settings, endpoints: Endpoints, steps: Steps, seconds: in
         log = list(stream.lines())
     with steps.step("Compare the stores with what was produced"):
         proof = prove(run, endpoints)
-    return Outcome(run=run, endpoints=endpoints, proof=proof, log=log)
+    day = datetime.fromtimestamp(run.start_us / SECOND_US, UTC).date()
+    batch = run_batch(settings, day, steps)
+    return Outcome(run=run, endpoints=endpoints, proof=proof, log=log, batch=batch)
 
 
 def _produce(endpoints: Endpoints, ends: EndOffsets, steps: Steps, seconds: int) -> Run:

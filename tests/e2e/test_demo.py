@@ -73,6 +73,19 @@ def test_every_store_has_the_same_number_of_sessions(demo: dict[str, Any]) -> No
     assert demo["example"]["features"]["event_count"] > 0
 
 
+def test_what_the_stream_archived_is_checked_loaded_and_becomes_marts(
+    demo: dict[str, Any],
+) -> None:
+    quality, marts = demo["quality"], demo["marts"]
+    accepted = sum(count["accepted"] for count in demo["events"].values())
+    assert quality["is_passed"]
+    assert quality["events"] == quality["loaded"] + quality["failed"]
+    assert quality["events"] >= accepted, "what was sent to warm up is archived too"
+    assert len(quality["checks"]) == 7
+    assert all(marts["marts"][name]["rows"] > 0 for name in ("mart_user_daily", "mart_orders"))
+    assert marts["views"]["user_features_daily"]["rows"] > 0
+
+
 def test_what_is_kept_runs_on(demo: dict[str, Any], home: Path) -> None:
     assert userflow(home, "status").returncode == 0
     found = userflow(home, "get", "session_features", demo["example"]["id"], "--json")
