@@ -123,7 +123,9 @@ def state_growth(
 @events_option(1_000_000)
 @as_json_option
 def batch(*, events: int, as_json: bool) -> None:
-    """Seconds that a day of shopping events takes: read, checked by the seven, and written."""
+    """Seconds that a day of shopping events takes: read, checked by the seven, written, and built
+    into the four marts.
+    """
     from benchmarks import report  # noqa: PLC0415
     from benchmarks.batch import measure  # noqa: PLC0415
     from benchmarks.machine import conditions  # noqa: PLC0415
