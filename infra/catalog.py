@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 import psycopg
@@ -19,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from features.contracts import CONTRACTS
 from features.views import VIEWS
-from infra.database import PIPELINE, pipeline_conninfo
+from infra.database import jdbc_url, pipeline_conninfo
 from infra.endpoints import Endpoints
 from infra.private_files import write_private
 from infra.settings import Settings
@@ -86,12 +85,8 @@ def _write_hive_site(settings: Settings, endpoints: Endpoints) -> Path:
     """Returns the folder of `hive-site.xml`, which belongs on the driver's classpath."""
     folder = settings.home / "hive"
     known = conninfo_to_dict(endpoints.postgres)
-    where = f"{known['host']}:{known.get('port', 5432)}/{known['dbname']}"
-    role = quote(f"-c role={PIPELINE}")
     properties = {
-        "javax.jdo.option.ConnectionURL": (
-            f"jdbc:postgresql://{where}?currentSchema=hive&options={role}"
-        ),
+        "javax.jdo.option.ConnectionURL": jdbc_url(endpoints.postgres, currentSchema="hive"),
         "javax.jdo.option.ConnectionDriverName": "org.postgresql.Driver",
         "javax.jdo.option.ConnectionUserName": str(known["user"]),
         "javax.jdo.option.ConnectionPassword": str(known.get("password", "")),

@@ -1,4 +1,4 @@
-"""Wiring of the daily Spark jobs: the archive of some days becomes the tables below `batch/`."""
+"""Wiring of the daily Spark jobs: what was loaded of some days becomes tables below `batch/`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from deltalake import DeltaTable
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from features.contracts import CONTRACTS
+from infra.database import jdbc_options
 from infra.endpoints import Endpoints
 from infra.errors import DailyJobFailed
 from infra.settings import Settings
 from infra.streams import spark_session
-from streaming.batch.daily import DAILY_JOBS, DailyJob, archived, table_path, write
+from streaming.batch.daily import DAILY_JOBS, DailyJob, table_path, write
 from streaming.batch.lookups import Lookups, by_database, by_user_agent
+from streaming.batch.raw import loaded_events
 
 __all__ = ["Computed", "run_daily", "run_daily_jobs"]
 
@@ -53,35 +56,26 @@ def run_daily_jobs(
     settings: Settings, names: list[str], run_date: date, *, master: str = "local[2]"
 ) -> list[Computed]:
     """Run several, one after the other, in one Spark: its start takes longer than a job."""
-    lake = Endpoints.read(settings.home).lake
+    endpoints = Endpoints.read(settings.home)
     jobs = [DAILY_JOBS[name] for name in names]
-    for job in jobs:
-        _require_archive(lake, job)
     spark = spark_session(settings, master, reads_lake=True)
     lookups = Lookups(device=by_user_agent, place=by_database(settings.geoip_database))
     try:
-        return [_run(spark, lake, job, run_date, lookups) for job in jobs]
+        return [_run(spark, endpoints, job, run_date, lookups) for job in jobs]
     finally:
         spark.stop()
 
 
-def _require_archive(lake: str, job: DailyJob) -> None:
-    """Nobody should wait for Spark to hear that there is nothing to read."""
-    if not DeltaTable.is_deltatable(f"{lake}/{job.archive}"):
-        raise DailyJobFailed(
-            f"{job.name} found no archive {job.archive} in {lake}: let `userflow stream` write one."
-        )
-
-
 def _run(
-    spark: SparkSession, lake: str, job: DailyJob, run_date: date, lookups: Lookups
+    spark: SparkSession, endpoints: Endpoints, job: DailyJob, run_date: date, lookups: Lookups
 ) -> Computed:
     began = time.perf_counter()
-    events = archived(spark, lake, job, run_date).cache()
+    jdbc, contract = jdbc_options(endpoints.postgres), CONTRACTS[job.topic]
+    events = loaded_events(spark, jdbc, contract, job.first_day(run_date), run_date).cache()
     rows = {}
     try:
         for table, found in job.compute(events, run_date, lookups).items():
-            path = table_path(lake, table)
+            path = table_path(endpoints.lake, table)
             write(found, path, run_date, job.tables[table])
             rows[table] = _count(path, run_date)
     except PySparkException as error:

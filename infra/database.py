@@ -17,6 +17,8 @@ __all__ = [
     "ROLES",
     "analyst_conninfo",
     "conninfo_as",
+    "jdbc_options",
+    "jdbc_url",
     "pipeline_conninfo",
     "recommender_conninfo",
     "sqlalchemy_url",
@@ -47,6 +49,25 @@ def recommender_conninfo(url: str) -> str:
 def analyst_conninfo(url: str) -> str:
     """For what reads marts, dimensions and online features without personal data."""
     return conninfo_as(url, ANALYST)
+
+
+def jdbc_options(url: str) -> dict[str, str]:
+    """The pipeline's connection as Spark takes it; Spark hides the password where it shows them."""
+    known = conninfo_to_dict(url)
+    return {
+        "url": jdbc_url(url),
+        "driver": "org.postgresql.Driver",
+        "user": str(known["user"]),
+        "password": str(known.get("password", "")),
+    }
+
+
+def jdbc_url(url: str, **more: str) -> str:
+    """Where it is, with the pipeline's rights and without user and password."""
+    known = conninfo_to_dict(url)
+    where = f"{known['host']}:{known.get('port', 5432)}/{known['dbname']}"
+    options = urlencode({**more, "options": f"-c role={PIPELINE}"}, quote_via=quote)
+    return f"jdbc:postgresql://{where}?{options}"
 
 
 def sqlalchemy_url(conninfo: str) -> str:

@@ -13,7 +13,7 @@ UserflowError
 ├── GateFailed      too few of a day's events or rows pass the checks before the next step
 ├── PublishFailed   a mart could not be published; readers see what was there
 ├── BackfillFailed  there is nothing to recompute from, or it could not be done
-├── DailyJobFailed  a daily Spark job found nothing to read, or could not be done
+├── DailyJobFailed  a daily Spark job could not read, compute or write
 ├── RepairFailed    a store did not answer while it was repaired
 ├── MartsFailed     a model of the marts or a test of one failed, or dbt could not run
 └── RunRefused      Airflow knows no such DAG, or would not run it
@@ -101,7 +101,7 @@ class ReplayFailed(UserflowError):
 
 
 class DailyJobFailed(UserflowError):
-    """A daily Spark job found nothing to read, or could not be done."""
+    """A daily Spark job could not read, compute or write; tables of other days are untouched."""
 
 
 class RepairFailed(UserflowError):

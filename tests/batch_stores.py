@@ -7,7 +7,7 @@ keep there does not meet what these put into `raw` and `marts`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -68,15 +68,20 @@ def reading(number: int, **other: Any) -> dict[str, Any]:
 
 
 def load(
-    url: str, events: Iterable[Mapping[str, Any]], *, day: date = DAY, topic: str = TOPIC
+    url: str,
+    events: Iterable[Mapping[str, Any]],
+    *,
+    day: date = DAY,
+    topic: str = TOPIC,
+    at: Callable[[Mapping[str, Any]], datetime] | None = None,
 ) -> None:
-    """These events become the day's of their topic."""
+    """These events become the day's of their topic, at noon unless `at` says when each was."""
     partition = sql.Identifier("raw", f"events_{day:%Y%m%d}")
     create = sql.SQL(
         "CREATE TABLE IF NOT EXISTS {} PARTITION OF raw.events FOR VALUES FROM ({}) TO ({})"
     ).format(partition, sql.Literal(day), sql.Literal(day + timedelta(days=1)))
     keys = ("event_id", "event_type", "user_id", "session_id")
-    at = NOON + (day - DAY)
+    noon = NOON + (day - DAY)
     with psycopg.connect(url) as owner, owner.cursor() as cursor:
         cursor.execute("SET LOCAL client_min_messages = warning")
         cursor.execute(create)
@@ -84,7 +89,8 @@ def load(
         with cursor.copy("COPY raw.events FROM STDIN") as copy:
             for event in events:
                 ids = (event.get(key) for key in keys)
-                copy.write_row((day, topic, *ids, at, json.dumps(event), "run", at))
+                event_at = at(event) if at else noon
+                copy.write_row((day, topic, *ids, event_at, json.dumps(event), "run", noon))
 
 
 def make_marts(url: str) -> None:

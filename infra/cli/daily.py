@@ -1,4 +1,4 @@
-"""`userflow daily`: the Spark jobs of a day, from the archive."""
+"""`userflow daily`: the Spark jobs of a day, from what was loaded."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """The daily jobs, declared once: what each reads, how far back, and the tables that it writes.
 
+They read what was loaded into `raw.events`, so they see the events that passed the checks, from
+files and from the archive alike, as the marts do.
+
 A table of a job has one partition for each day that was computed, and a run replaces that of its
 day in one commit of Delta: a repeat leaves the same rows, and readers see the old or the new.
 """
@@ -10,18 +13,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
-from features.contracts import CONTRACTS
 from streaming.batch.behavior import behavior_features, user_segments
 from streaming.batch.events import process_events
 from streaming.batch.lookups import Lookups
 from streaming.batch.recommendation import recommendation_features
 from streaming.batch.transactions import aggregate_transactions
-from streaming.sinks.lake_tables import archive_of
 
-__all__ = ["DAILY_JOBS", "LOOK_BACK_DAYS", "DailyJob", "archived", "table_path", "write"]
+__all__ = ["DAILY_JOBS", "LOOK_BACK_DAYS", "DailyJob", "table_path", "write"]
 
 LOOK_BACK_DAYS = 30
 Compute = Callable[[DataFrame, date, Lookups], Mapping[str, DataFrame]]
@@ -29,7 +30,7 @@ Compute = Callable[[DataFrame, date, Lookups], Mapping[str, DataFrame]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DailyJob:
-    """`days`: how many days up to the run date it reads of the archive of `topic`.
+    """`days`: how many days of events of `topic`, the run date the last, it reads.
 
     `tables`: what it writes below `batch/`, each with the columns that it is partitioned by beside
     the run date.
@@ -42,10 +43,9 @@ class DailyJob:
     compute: Compute
     days: int = 1
 
-    @property
-    def archive(self) -> str:
-        """The path of what it reads, relative to the lake."""
-        return archive_of(CONTRACTS[self.topic]).path
+    def first_day(self, run_date: date) -> date:
+        """The earliest that it reads."""
+        return run_date - timedelta(days=self.days - 1)
 
 
 DAILY_JOBS = {
@@ -97,13 +97,6 @@ DAILY_JOBS = {
         ),
     )
 }
-
-
-def archived(spark: SparkSession, lake: str, job: DailyJob, run_date: date) -> DataFrame:
-    """The events of the days that the job looks at, the run date the last."""
-    first = run_date - timedelta(days=job.days - 1)
-    table = spark.read.format("delta").load(f"{lake}/{job.archive}")
-    return table.where(F.col("event_date").between(F.lit(first), F.lit(run_date)))
 
 
 def table_path(lake: str, name: str) -> str:
