@@ -28,7 +28,7 @@ DAY = date(2026, 3, 31)
 PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Version/17.0 Mobile/15E148 Safari/604.1"
 )
-KEPT = ("event_id", "event_type")
+AGAIN = ("process_daily_events", "recommendation_features")
 TYPES = ("page_view", "product_view", "click", "search", "add_to_cart", "purchase")
 
 
@@ -48,7 +48,8 @@ def test_the_tables_of_a_day_are_those_of_a_naive_answer_and_stay_so(
     agree(lake, events)
     assert first["product_metrics"] > 0
     tables = {name: read(lake, name) for name in first}
-    assert run(home, tmp_path / "places.mmdb") == first
+    again = run(home, tmp_path / "places.mmdb", *AGAIN)
+    assert again.items() <= first.items()
     for name, table in tables.items():
         assert read(lake, name).equals(table), name
 
@@ -151,25 +152,21 @@ def paid() -> list[dict[str, Any]]:
 
 
 def load_days(url: str, topic: str, rows: Iterable[dict[str, Any]]) -> None:
-    """Each event under its day, and one of them a second time, with other values, under the next."""
+    """Each event under its day, and one of them, with other values, under a later one too."""
     events = {row["event_id"]: row for row in rows}
     copy = {**next(iter(events.values())), "event_type": "click", "total_amount": 1e6}
     days = {row["event_date"] for row in events.values()}
     for day in sorted(days):
         of_day = [without_nulls(row) for row in events.values() if row["event_date"] == day]
         load(url, of_day, day=day, topic=topic, at=lambda one: events[one["event_id"]]["event_at"])
-    later = copy["event_date"] + timedelta(days=1)
-    if later not in days:
-        load(url, [without_nulls(copy)], day=later, topic=topic, at=lambda _: copy["event_at"])
+    later = max(days) + timedelta(days=1)
+    load(url, [without_nulls(copy)], day=later, topic=topic, at=lambda _: copy["event_at"])
 
 
 def without_nulls(row: dict[str, Any]) -> dict[str, Any]:
-    known = {name: value for name, value in row.items() if value is not None}
-    return {
-        name: value
-        for name, value in known.items()
-        if not name.startswith("event_") or name in KEPT
-    }
+    """As a load writes it; its times are columns of their own."""
+    times = ("event_at", "event_date")
+    return {name: value for name, value in row.items() if value is not None and name not in times}
 
 
 def places(file: Path) -> None:
@@ -179,9 +176,9 @@ def places(file: Path) -> None:
     database.to_db_file(str(file))
 
 
-def run(home: Path, database: Path) -> dict[str, int]:
+def run(home: Path, database: Path, *jobs: str) -> dict[str, int]:
     done = subprocess.run(
-        [sys.executable, "-m", "infra", "daily", "--date", DAY.isoformat(), "--json"],
+        [sys.executable, "-m", "infra", "daily", *jobs, "--date", DAY.isoformat(), "--json"],
         env={
             **os.environ,
             "USERFLOW_HOME": str(home),
