@@ -23,8 +23,9 @@ __all__ = ["load", "simulated", "unlucky"]
 
 OF_DOMAIN = {"commerce": COMMERCE, "webtoon": WEBTOON}
 INSERT = """
-INSERT INTO raw.events (run_date, topic, event_id, event_type, user_id, session_id, event_at, event)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
+INSERT INTO raw.events (
+    run_date, topic, event_id, event_type, user_id, session_id, event_at, event, run_id, loaded_at
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 'run', now())"""
 
 
 def simulated(run_date: date, start: datetime, *, seed: int, count: int = 500) -> list[RawEvent]:
