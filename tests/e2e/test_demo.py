@@ -82,7 +82,7 @@ def test_what_the_stream_archived_is_checked_loaded_and_becomes_marts(
     assert quality["events"] == quality["loaded"] + quality["failed"]
     assert quality["events"] >= accepted, "what was sent to warm up is archived too"
     assert len(quality["checks"]) == 7
-    assert all(marts["marts"][name]["rows"] > 0 for name in ("mart_user_daily", "mart_orders"))
+    assert all(marts["marts"][name]["rows"] > 0 for name in ("mart_user_daily", "episode_features"))
     assert marts["views"]["user_features_daily"]["rows"] > 0
 
 
