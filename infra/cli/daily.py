@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import date
 
 import click
 
+from infra.cli.options import run_date_option
 from infra.settings import load_settings
 
 __all__ = ["daily"]
@@ -14,14 +15,12 @@ __all__ = ["daily"]
 
 @click.command()
 @click.argument("jobs", nargs=-1)
-@click.option(
-    "--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Default: the UTC day before."
-)
+@run_date_option
 @click.option("--master", default="local[2]", show_default=True, help="Spark master.")
 @click.option("--list", "lists", is_flag=True, help="Show the jobs and what they write.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def daily(
-    *, jobs: tuple[str, ...], day: datetime | None, master: str, lists: bool, as_json: bool
+    *, jobs: tuple[str, ...], run_date: date, master: str, lists: bool, as_json: bool
 ) -> None:
     """Compute the batch tables of a day: JOBS by name, else all of them.
 
@@ -39,7 +38,6 @@ def daily(
             f"{', '.join(sorted(unknown))}: the jobs are {', '.join(DAILY_JOBS)}.",
             param_hint="JOBS",
         )
-    run_date = (day or datetime.now(UTC) - timedelta(days=1)).date()
     done = run_daily_jobs(load_settings(), list(jobs or DAILY_JOBS), run_date, master=master)
     if as_json:
         click.echo(json.dumps([one.to_json() for one in done]))

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
+from functools import partial
 
 import click
 
+from infra.cli.options import run_date_option
 from infra.settings import load_settings
 
 __all__ = ["marts"]
 
 
 @click.command()
-@click.option(
-    "--date",
-    "run_date",
-    type=click.DateTime(["%Y-%m-%d"]),
-    help="The run date, as it was loaded; the UTC day before when not given.",
-)
+@run_date_option
 @click.option(
     "--select",
     multiple=True,
@@ -26,20 +23,16 @@ __all__ = ["marts"]
     help="Only this mart, with what it is made of; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def marts(*, run_date: datetime | None, select: tuple[str, ...], as_json: bool) -> None:
+def marts(*, run_date: date, select: tuple[str, ...], as_json: bool) -> None:
     """Build the marts with the events of a run date, and test them.
 
     Every day that the run date has events of is replaced as a whole; a repeat changes nothing.
     """
     from infra.marts import build_marts  # noqa: PLC0415 - not for --help
 
-    day = run_date.date() if run_date else _yesterday()
-    built = build_marts(load_settings(), day, select, say=lambda text: click.echo(text, err=True))
+    say = partial(click.echo, err=True)
+    built = build_marts(load_settings(), run_date, select, say=say)
     click.echo(json.dumps(built.to_json()) if as_json else "\n".join(built.lines()))
-
-
-def _yesterday() -> date:
-    return datetime.now(UTC).date() - timedelta(days=1)
 
 
 def _marts(names: tuple[str, ...]) -> tuple[str, ...]:

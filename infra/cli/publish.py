@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import date
 
 import click
 
+from infra.cli.options import run_date_option
 from infra.settings import load_settings
 
 __all__ = ["publish"]
 
 
 @click.command()
-@click.option(
-    "--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Default: the UTC day before."
-)
+@run_date_option
 @click.option("--allow-empty", is_flag=True, help="Publish marts without a row too.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was published as JSON.")
-def publish(*, day: datetime | None, allow_empty: bool, as_json: bool) -> None:
+def publish(*, run_date: date, allow_empty: bool, as_json: bool) -> None:
     """Bring the marts to the batch views of PostgreSQL's schema online and of Redis.
 
     Readers of a view see the old rows or the new ones, never half. A view that shows a later day
@@ -26,7 +25,6 @@ def publish(*, day: datetime | None, allow_empty: bool, as_json: bool) -> None:
     """
     from infra.publish import publish as publish_marts  # noqa: PLC0415 - not for --help
 
-    run_date = (day or datetime.now(UTC) - timedelta(days=1)).date()
     done = publish_marts(settings=load_settings(), run_date=run_date, allow_empty=allow_empty)
     if as_json:
         click.echo(json.dumps(done.to_json()))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import click
 
+from infra.cli.options import run_date_option
 from infra.errors import GateFailed
 from infra.logs import configure_logs
 from infra.settings import load_settings
@@ -26,12 +27,10 @@ def quality() -> None:
 
 @quality.command()
 @click.option("--suite", type=click.Choice(SUITES), required=True, help="What is checked.")
-@click.option(
-    "--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Default: the UTC day before."
-)
+@run_date_option
 @click.option("--table", "tables", multiple=True, help="Only this table; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def run(*, suite: str, day: datetime | None, tables: tuple[str, ...], as_json: bool) -> None:
+def run(*, suite: str, run_date: date, tables: tuple[str, ...], as_json: bool) -> None:
     """Check a day: exit code 1 if an expectation fails that stops what comes next.
 
     Outcomes go to ops.quality_log. The online tables of suite `features` are checked as they are,
@@ -40,7 +39,6 @@ def run(*, suite: str, day: datetime | None, tables: tuple[str, ...], as_json: b
     from infra.quality import run_suite  # noqa: PLC0415 - not for --help
 
     _check_names(suite, tables)
-    run_date = (day or datetime.now(UTC) - timedelta(days=1)).date()
     settings = load_settings()
     configure_logs(settings.log_level)
     try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 
 import click
 
+from infra.cli.options import run_date_option
 from infra.settings import load_settings
 
 __all__ = ["maintain", "watchdog"]
@@ -35,19 +36,18 @@ def watchdog(*, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--date", "at", type=click.DateTime(["%Y-%m-%d"]), help="Ages count from this day.")
+@run_date_option
 @as_json
-def maintain(*, at: datetime | None, as_json: bool) -> None:
+def maintain(*, run_date: date, as_json: bool) -> None:
     """Compact and clean the lake's tables, and delete what is older than it is to be kept.
 
-    Streams may run meanwhile. What may be deleted is said by settings (docs/settings.md); archived
-    events are kept unless one says otherwise.
+    Ages count from the day. Streams may run meanwhile. What may be deleted is said by settings
+    (docs/settings.md); archived events are kept unless one says otherwise.
     """
     from infra.maintenance import optimize, retain, vacuum  # noqa: PLC0415
 
     settings = load_settings()
-    day: date = at.date() if at else (datetime.now(UTC) - timedelta(days=1)).date()
-    compacted, cleaned, retained = optimize(settings), vacuum(settings), retain(settings, day)
+    compacted, cleaned, retained = optimize(settings), vacuum(settings), retain(settings, run_date)
     if as_json:
         lake = {"optimize": compacted.to_json(), "vacuum": cleaned.to_json()}
         click.echo(json.dumps({**lake, "retention": retained.to_json()}))
