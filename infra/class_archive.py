@@ -44,7 +44,7 @@ def class_sharing(name: str) -> tuple[str, ...]:
 
 
 def record() -> None:
-    """Run the pipeline on a few events; raises `CalledProcessError` when a step of it fails."""
+    """Run the pipeline on a few events; raises `SubprocessError` or `OSError` if that fails."""
     with tempfile.TemporaryDirectory(prefix="userflow-classes-") as folder:
         environment = {**_without_settings(), "USERFLOW_HOME": folder, RECORDING: "1"}
         try:
@@ -95,5 +95,14 @@ def _command_lines() -> list[str]:
     return [word for one in psutil.process_iter(["cmdline"]) for word in one.info["cmdline"] or ()]
 
 
+def main() -> int:
+    """Record; whoever cannot has slow starts, and is told, but is not kept from anything."""
+    try:
+        record()
+    except (subprocess.SubprocessError, OSError) as error:
+        sys.stderr.write(f"Java's classes were not recorded ({error}): starts take longer.\n")
+    return 0
+
+
 if __name__ == "__main__":
-    record()
+    sys.exit(main())

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
-from streaming.batch.behavior import behavior_features, user_segments
+from streaming.batch.behavior import user_segments
 from streaming.batch.events import process_events
 from streaming.batch.lookups import Lookups
 from streaming.batch.recommendation import recommendation_features
@@ -73,9 +73,9 @@ DAILY_JOBS = {
         ),
         DailyJob(
             name="user_segments",
-            doc="Every user of 30 days in one of five segments.",
+            doc="Every user of 30 days: one of five segments, habits, the risk of staying away.",
             topic="user-events",
-            tables={"user_segments": ()},
+            tables={"user_segments": (), "user_behavior_features": ()},
             compute=user_segments,
             days=LOOK_BACK_DAYS,
         ),
@@ -85,14 +85,6 @@ DAILY_JOBS = {
             topic="user-events",
             tables={"user_product_features": (), "product_pairs": ()},
             compute=recommendation_features,
-            days=LOOK_BACK_DAYS,
-        ),
-        DailyJob(
-            name="user_behavior_features",
-            doc="Habits of every user of 30 days, and the risk that he stays away.",
-            topic="user-events",
-            tables={"user_behavior_features": ()},
-            compute=behavior_features,
             days=LOOK_BACK_DAYS,
         ),
     )

@@ -31,6 +31,16 @@ def test_a_run_that_is_recorded_writes_beside_the_archive_that_others_use(
     assert class_sharing("spark")[-1] == f"-XX:ArchiveClassesAtExit={tmp_path}/spark.unfinished"
 
 
+def test_a_machine_that_cannot_record_is_set_up_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(class_archive, "jars_dir", lambda: tmp_path)
+    monkeypatch.setattr(class_archive, "PIPELINE", (("no-such-command",),))
+    assert class_archive.main() == 0
+    assert "starts take longer" in capsys.readouterr().err
+    assert class_sharing("spark") == ()
+
+
 @pytest.mark.skipif(not (jars_dir() / "broker.jsa").exists(), reason="set up without an archive")
 def test_the_recorded_classes_fit_the_classpath_as_it_is() -> None:
     command = [find_java() or "java", *class_sharing("broker"), "-Xlog:class+load:stdout"]
