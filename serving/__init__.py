@@ -1,0 +1,1 @@
+"""What reads the stores and never writes features: the API, recommendations, training sets."""
