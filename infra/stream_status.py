@@ -15,11 +15,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra.private_files import write_private
 from infra.stack.supervisor import start_mark
-from streaming.outages import Away
+
+if TYPE_CHECKING:
+    from streaming.outages import Away
 
 __all__ = ["StreamFile", "living_streams", "stream_lines", "told"]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from infra.endpoints import Endpoints
 from infra.settings import Settings, load_settings
@@ -24,6 +22,8 @@ def up(*, as_json: bool) -> None:
 
     Restarts what died, and writes the endpoints file.
     """
+    from rich.console import Console  # noqa: PLC0415 - `status` counts its milliseconds
+
     stack = Stack(load_settings())
     with Console(stderr=True).status("Starting Kafka, PostgreSQL and Redis …"):
         stack.up()
@@ -47,13 +47,12 @@ def status(*, as_json: bool) -> None:
 
     Exit code 1 if something does not answer.
     """
-    from infra.airflow_stack import AirflowStack  # noqa: PLC0415
     from infra.status import read_sections  # noqa: PLC0415 - `up` should not wait for it
     from infra.stream_status import living_streams, stream_lines  # noqa: PLC0415
 
     settings = load_settings()
     health = Stack(settings).status()
-    airflow = AirflowStack(settings).status()
+    airflow = _airflow(settings)
     streams = living_streams(settings.home)
     sections = read_sections(_postgres(settings) if health["postgres"].running else None)
     if as_json:
@@ -80,7 +79,9 @@ def init(*, as_json: bool) -> None:
 
     The first time this also starts Spark, to register the lake's tables in the Hive metastore.
     """
-    from infra.initialise import initialise  # noqa: PLC0415 - `status` should not wait for it
+    from rich.console import Console  # noqa: PLC0415 - `status` should not wait for it
+
+    from infra.initialise import initialise  # noqa: PLC0415
 
     settings = load_settings()
     endpoints = Endpoints.read(settings.home)
@@ -101,10 +102,22 @@ def _postgres(settings: Settings) -> str:
     return settings.postgres or Endpoints.read(settings.home).postgres
 
 
+def _airflow(settings: Settings) -> dict[str, Health]:
+    """Its parts that run; most homes never had one."""
+    if not (settings.home / "airflow").exists():
+        return {}
+    from infra.airflow_stack import AirflowStack  # noqa: PLC0415
+
+    return AirflowStack(settings).status()
+
+
 def _show(health: dict[str, Health], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({name: one.to_json() for name, one in health.items()}))
         return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table("service", "state", "address", "pid")
     for name, one in health.items():
         state = "[green]answers[/]" if one.running else "[red]does not answer[/]"
