@@ -18,7 +18,15 @@ from psycopg.types.json import Jsonb
 from infra.errors import CheckpointMismatch
 from streaming.layout import Layout, mismatches
 
-__all__ = ["Building", "Checkpoint", "IdOf", "begin_rebuild", "finish_rebuild", "open_checkpoint"]
+__all__ = [
+    "Building",
+    "Checkpoint",
+    "IdOf",
+    "begin_rebuild",
+    "finish_rebuild",
+    "open_checkpoint",
+    "require_layout",
+]
 
 FIRST = """
 INSERT INTO ops.stream_checkpoints (job, generation, place, layout, state, made_at)
@@ -98,6 +106,17 @@ def open_checkpoint(
     # Spark has committed its first batch for sure when the second epoch is committed.
     is_seeded = generation > 1 and (epoch is None or epoch < 1)
     return Checkpoint(generation, place, is_seeded)
+
+
+def require_layout(connection: Connection, job: str, layout: Layout) -> None:
+    """Raises `CheckpointMismatch` if the job's state was made for another layout.
+
+    `open_checkpoint` asks again, and more: this needs nothing but PostgreSQL, so it can be asked
+    before anything is started.
+    """
+    found = connection.execute(CURRENT, [job]).fetchone()
+    if found is not None and found[5] is not None:
+        _require_fit(job, found[2], layout)
 
 
 def begin_rebuild(connection: Connection, job: str, layout: Layout, *, root: str) -> Building:

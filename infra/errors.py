@@ -16,18 +16,21 @@ UserflowError
 ├── DailyJobFailed  a daily Spark job could not read, compute or write
 ├── RepairFailed    a store did not answer while it was repaired
 ├── MartsFailed     a model of the marts or a test of one failed, or dbt could not run
+├── KeyRefused      there is no such API key, or none can be made like that
 └── RunRefused      Airflow knows no such DAG, or would not run it
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 __all__ = [
     "BackfillFailed",
     "CheckpointMismatch",
     "DailyJobFailed",
     "GateFailed",
+    "KeyRefused",
     "LoadFailed",
     "MartsFailed",
     "PortTaken",
@@ -45,7 +48,9 @@ __all__ = [
 
 
 class UserflowError(Exception):
-    """What was found, what was expected, what to do: in one sentence."""
+    """What was found, what was expected, what to do: in one sentence. `exit_code`: a command's."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class SetupError(UserflowError):
@@ -73,7 +78,12 @@ class StreamFailed(UserflowError):
 
 
 class CheckpointMismatch(StreamFailed):
-    """A checkpoint is not the one that the stores, the code and the settings expect."""
+    """A checkpoint is not the one that the stores, the code and the settings expect.
+
+    No other attempt would end differently: who starts streams again knows it by its exit code.
+    """
+
+    exit_code = 3
 
 
 class BackfillFailed(UserflowError):
@@ -110,6 +120,10 @@ class RepairFailed(UserflowError):
 
 class MartsFailed(UserflowError):
     """A model of the marts or a test of one failed, or dbt could not run."""
+
+
+class KeyRefused(UserflowError):
+    """There is no such API key, or none can be made like that."""
 
 
 class RunRefused(UserflowError):

@@ -11,15 +11,17 @@ from py4j.protocol import Py4JNetworkError  # type: ignore[import-untyped]
 from pyspark.errors import StreamingQueryException
 
 from infra.alarms import watched_sources
+from infra.checkpoints import require_layout
 from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
-from infra.errors import StreamFailed
+from infra.errors import CheckpointMismatch, StreamFailed
 from infra.settings import Settings
 from infra.signals import stopping
 from infra.stream_metrics import measured
 from infra.streams import all_stores, run_jobs, spark_session
 from streaming.epochs import LostEpoch
 from streaming.jobs import Job
+from streaming.layout import layout_of
 from streaming.sinks.lease import LeaseTaken, take
 
 __all__ = ["run_stream"]
@@ -41,7 +43,7 @@ def run_stream(
     Raises `StreamFailed`.
     """
     with _errors_of_ours(settings.home / "logs" / "spark.log"):
-        _look_for_another(jobs, endpoints)
+        _look_before_starting(jobs, settings, endpoints)
         spark = spark_session(settings, master)
         try:
             # After Spark's start, which puts a handler of its own on Ctrl-C.
@@ -67,11 +69,17 @@ def run_stream(
     return [runner.summary() for runner in runners]
 
 
-def _look_for_another(jobs: Sequence[Job], endpoints: Endpoints) -> None:
-    """Raises `LeaseTaken` before Spark starts, which takes long; the stores ask again."""
+def _look_before_starting(jobs: Sequence[Job], settings: Settings, endpoints: Endpoints) -> None:
+    """Raises `LeaseTaken` or `CheckpointMismatch` before Spark starts, which takes long; whoever
+    opens the stores and the checkpoints asks again.
+    """
     with psycopg.connect(pipeline_conninfo(endpoints.postgres), autocommit=True) as connection:
         for job in jobs:
             take(connection, job.name)
+            layout = layout_of(
+                job, buckets=settings.buckets, shuffle_partitions=settings.shuffle_partitions
+            )
+            require_layout(connection, job.name, layout)
 
 
 @contextmanager
@@ -79,8 +87,10 @@ def _errors_of_ours(log: Path) -> Iterator[None]:
     goes_on = f"More is in {log}; the next start goes on from the last committed epoch."
     try:
         yield
-    except (LeaseTaken, LostEpoch) as error:
+    except LeaseTaken as error:
         raise StreamFailed(str(error)) from error
+    except LostEpoch as error:
+        raise CheckpointMismatch(str(error)) from error
     except StreamingQueryException as error:
         reason = str(error).strip().splitlines()[0]
         raise StreamFailed(f"The stream stopped: {reason} {goes_on}") from error

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import structlog
 
+from infra.errors import CheckpointMismatch
+
 __all__ = ["WRONG_USE", "supervise"]
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -17,6 +19,8 @@ PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 LIVED_S = 60.0
 LOOK_EVERY_S = 0.2
 WRONG_USE = 2
+# No restart would mend these; the program has said in a sentence what would.
+FINAL = (WRONG_USE, CheckpointMismatch.exit_code)
 log = structlog.get_logger()
 
 
@@ -25,13 +29,16 @@ def supervise(
 ) -> int:
     """Run `command` until it ends well, or `stop`, which it is told by SIGTERM.
 
-    Returns its exit code: 0, or 2 where it was called wrongly, which no restart would mend.
+    Returns its exit code: 0, 2 where it was called wrongly, 3 where it refused its checkpoint.
     """
     deaths = 0
     while True:
         started = time.monotonic()
         code = _run(command, stop)
-        if stop.is_set() or code in (0, WRONG_USE):
+        if stop.is_set() or code == 0:
+            return code
+        if code in FINAL:
+            log.error("gave_up", how=_how(code))
             return code
         deaths = 1 if time.monotonic() - started > LIVED_S else deaths + 1
         pause = pauses_s[min(deaths, len(pauses_s)) - 1]

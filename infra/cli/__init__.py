@@ -68,11 +68,12 @@ class LazyCommands(click.Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Turn an error of ours into one sentence and exit code 1."""
+        """Turn an error of ours into one sentence and its exit code, 1 for most."""
         try:
             return super().invoke(ctx)
         except UserflowError as error:
-            raise click.ClickException(str(error)) from error
+            click.ClickException(str(error)).show()
+            raise click.exceptions.Exit(error.exit_code) from error
 
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})

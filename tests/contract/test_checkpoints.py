@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 from sinks_suite.stores import CLOCK, output
 
 from infra.checkpoints import (
@@ -148,3 +153,38 @@ def test_the_seed_is_given_until_the_first_batch_is_committed_for_sure(
         commit(postgres, job, generation=2, number=number)
         seeded.append(opened(connection, job, LAYOUT).is_seeded)
     assert seeded == [True, True, False]
+
+
+@pytest.fixture
+def misfit(
+    connection: psycopg.Connection[Any], postgres: PostgresEpochStore, stack: Endpoints
+) -> Iterator[str]:
+    """A job of ours whose checkpoint was made with other buckets."""
+    opened(connection, "sources", {"buckets": 3}, found=None)
+    commit(postgres, "sources")
+    yield "sources"
+    with psycopg.connect(stack.postgres) as owner:
+        for table in ("stream_checkpoints", "stream_epochs"):
+            named = sql.Identifier("ops", table)
+            owner.execute(sql.SQL("DELETE FROM {} WHERE job = 'sources'").format(named))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("more", [[], ["--supervise"]])
+def test_a_stream_that_is_refused_ends_with_its_sentence_and_is_not_tried_again(
+    misfit: str, stack: Endpoints, tmp_path: Path, more: list[str]
+) -> None:
+    stack.write(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "infra", "stream", "--jobs", misfit, *more],
+        env={**os.environ, "USERFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "was made with buckets 3 (now " in done.stderr
+    assert "userflow rebuild --jobs sources" in done.stderr
+    assert done.stderr.count("Error: ") == 1
+    assert not (tmp_path / "spark").exists(), "Spark need not start for it"

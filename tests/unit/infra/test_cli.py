@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from infra import cli
-from infra.errors import ServiceError
+from infra.errors import CheckpointMismatch, ServiceError, UserflowError
 
 HEAVY = ("pyspark", "polars", "pandas", "psycopg", "confluent_kafka", "pydantic", "rich")
 
@@ -44,14 +44,17 @@ def test_wrong_use_is_exit_code_2() -> None:
     assert CliRunner().invoke(cli.main, ["status", "--no-such-option"]).exit_code == 2
 
 
-def test_an_error_of_ours_is_one_sentence_and_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("error", "code"), [(ServiceError, 1), (CheckpointMismatch, 3)])
+def test_an_error_of_ours_is_one_sentence_and_its_exit_code(
+    error: type[UserflowError], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @click.command()
     def failing() -> None:
-        raise ServiceError("Kafka is asleep: wake it.")
+        raise error("Kafka is asleep: wake it.")
 
     monkeypatch.setattr(type(cli.main), "get_command", lambda *_: failing)
     result = CliRunner().invoke(cli.main, ["status"])
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert result.output == "Error: Kafka is asleep: wake it.\n"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from infra.errors import CheckpointMismatch
 from infra.supervise import supervise
 
 NO_PAUSES = (0.0, 0.0)
@@ -49,8 +50,11 @@ def test_the_pauses_grow_up_to_the_last(tmp_path: Path) -> None:
     assert pauses == [0.0, 0.01, 0.02, 0.02]
 
 
-def test_what_was_called_wrongly_is_not_started_again() -> None:
-    assert supervise(program("raise SystemExit(2)"), threading.Event(), NO_PAUSES) == 2
+@pytest.mark.parametrize("code", [2, CheckpointMismatch.exit_code])
+def test_what_no_restart_would_mend_is_not_started_again(code: int) -> None:
+    with capture_logs() as lines:
+        assert supervise(program(f"raise SystemExit({code})"), threading.Event(), NO_PAUSES) == code
+    assert [line["how"] for line in lines if line["event"] == "gave_up"] == [f"exit code {code}"]
 
 
 def test_a_stop_ends_the_program_in_order(tmp_path: Path) -> None:
