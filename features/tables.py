@@ -122,6 +122,15 @@ def ddl() -> list[str]:
     batch = [statement for view in PUBLISHED.values() for statement in batch_table(view)]
     return [*DIMENSIONS, *RAW, *OPERATIONS, *online, *batch]
 
+    # Who may call the API. A key itself is nowhere: `key_hash` is its SHA-256.
+    """CREATE TABLE IF NOT EXISTS ops.api_keys (
+        key_id text PRIMARY KEY, key_hash bytea NOT NULL UNIQUE, name text NOT NULL,
+        scopes text[] NOT NULL, created_at timestamptz NOT NULL, revoked_at timestamptz)""",
+    # The one way to the keys that the API has: those that are valid, with its reader's rights.
+    """CREATE OR REPLACE FUNCTION online.active_api_keys()
+        RETURNS TABLE (key_id text, key_hash bytea, name text, scopes text[])
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+        AS $$SELECT key_id, key_hash, name, scopes FROM ops.api_keys WHERE revoked_at IS NULL$$""",
 
 def pii_columns() -> dict[str, list[str]]:
     """`schema.table` -> columns that hold personal data, for column-wise grants."""

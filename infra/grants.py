@@ -1,8 +1,8 @@
 """Who may do what in PostgreSQL: three roles, and nothing for anybody else.
 
 The pipeline writes; the recommender reads online features; the analyst reads marts, dimensions and
-those online columns that are no personal data. Everything here can run again and again: `init`
-after a new table extends the grants to it.
+those online columns that are no personal data. API keys are the owner's alone. Everything here can
+run again and again: `init` after a new table extends the grants to it.
 """
 
 from __future__ import annotations
@@ -51,12 +51,21 @@ def grant(connection: Connection, pii: Mapping[str, Sequence[str]]) -> None:
     for schema in MADE_BY_PIPELINE:
         _run(connection, "GRANT USAGE, CREATE ON SCHEMA {} TO {}", schema, PIPELINE)
     _grant_schema(connection, "online", "SELECT", RECOMMENDER)
+    _grant_keys(connection)
     for schema in READ_BY_ANALYST:
         _grant_schema(connection, schema, "SELECT", ANALYST)
     _run(connection, "GRANT USAGE ON SCHEMA {} TO {}", "online", ANALYST)
     # No default privilege here: a later table may hold personal data; `init` decides by column.
     for table, columns in _columns(connection, ("online", *READ_BY_ANALYST)).items():
         _grant_columns(connection, table, columns, set(pii.get(table, ())))
+
+
+def _grant_keys(connection: Connection) -> None:
+    """Keys are made by the owner alone; the API, as the recommender, may look who is calling."""
+    _run(connection, "REVOKE ALL ON {}.{} FROM {}", "ops", "api_keys", PIPELINE)
+    active = ("online", "active_api_keys")
+    _run(connection, "REVOKE ALL ON FUNCTION {}.{}() FROM PUBLIC", *active)
+    _run(connection, "GRANT EXECUTE ON FUNCTION {}.{}() TO {}", *active, RECOMMENDER)
 
 
 def _exists(connection: Connection, role: str) -> bool:

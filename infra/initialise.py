@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from infra.api_keys import ensure_local_key
 from infra.dimensions import load_dimensions
 from infra.endpoints import Endpoints
 from infra.grants import create_roles, grant
@@ -49,7 +50,9 @@ def initialise(endpoints: Endpoints, settings: Settings, credentials: Credential
     from features.topics import TOPICS  # noqa: PLC0415 - declarations are not needed to start
 
     topics = create_topics(endpoints.kafka, TOPICS, is_external=settings.kafka is not None)
-    return InitReport(topics=topics, statements=_apply_ddl(endpoints.postgres, credentials))
+    statements = _apply_ddl(endpoints.postgres, credentials)
+    ensure_local_key(settings.home)
+    return InitReport(topics=topics, statements=statements)
 
 
 def _apply_ddl(url: str, credentials: Credentials) -> int:

@@ -1,0 +1,1 @@
+"""The HTTP API: routers of several rooms on one app."""

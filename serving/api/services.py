@@ -1,0 +1,66 @@
+"""What a request may use. `infra/serving.py` makes one of these for each process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, cast, runtime_checkable
+
+from fastapi import Request
+from redis.asyncio import Redis
+
+from serving.api.keys import KeyRing
+from serving.online.reader import OnlineReader
+from serving.postgres import Postgres
+from serving.settings import ServingSettings
+
+__all__ = ["Part", "Services", "services_of"]
+
+
+@runtime_checkable
+class Part(Protocol):
+    """A service that is started and stopped with the app; one that needs neither has neither."""
+
+    async def start(self) -> None:
+        """Get ready; must not wait for a store that is away."""
+        ...
+
+    async def stop(self) -> None:
+        """Close what is open."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """`online`: the features. `keys`: who may call. `postgres`: as the recommender's role may.
+    `redis`: texts, with tight timeouts. `events`: where collected events go. `recommender`: what
+    ranks. A room that needs something else adds a field here; each field that has `start` and
+    `stop` is started and stopped with the app.
+    """
+
+    settings: ServingSettings
+    online: OnlineReader
+    keys: KeyRing
+    postgres: Postgres
+    redis: Redis
+    events: Any = None
+    recommender: Any = None
+
+    async def start(self) -> None:
+        """Start every part."""
+        for part in self._parts():
+            await part.start()
+
+    async def stop(self) -> None:
+        """Stop every part, the last one first."""
+        for part in reversed(self._parts()):
+            await part.stop()
+        await self.redis.aclose()
+
+    def _parts(self) -> list[Part]:
+        values = [getattr(self, field.name) for field in fields(self)]
+        return [value for value in values if isinstance(value, Part)]
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that this request came to; also a FastAPI dependency."""
+    return cast("Services", request.app.state.services)
