@@ -5,12 +5,14 @@ from __future__ import annotations
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
+from infra.collecting import collector_of, cors_origins
 from infra.database import recommender_conninfo
 from infra.endpoints import Endpoints
 from infra.settings import Settings, load_settings
 from serving.api.app import create_app
 from serving.api.keys import KeyRing
 from serving.api.services import Services
+from serving.collector.kafka import KafkaEventLog
 from serving.online.postgres_rows import PostgresRows
 from serving.online.reader import OnlineReader
 from serving.online.redis_rows import RedisRows
@@ -28,8 +30,7 @@ def app() -> FastAPI:
 
 def make_services(settings: Settings, endpoints: Endpoints) -> Services:
     """What requests may use; nothing is connected yet."""
-    del settings
-    chosen = ServingSettings()
+    chosen = ServingSettings(cors_origins=cors_origins(settings))
     postgres = Postgres(recommender_conninfo(endpoints.postgres), timeout_s=chosen.store_timeout_s)
     redis = Redis.from_url(
         endpoints.redis,
@@ -37,10 +38,13 @@ def make_services(settings: Settings, endpoints: Endpoints) -> Services:
         socket_timeout=chosen.store_timeout_s,
         socket_connect_timeout=chosen.store_timeout_s,
     )
+    events = KafkaEventLog(endpoints.kafka)
     return Services(
         settings=chosen,
         online=OnlineReader(RedisRows(redis), PostgresRows(postgres)),
         keys=KeyRing(postgres),
         postgres=postgres,
         redis=redis,
+        events=events,
+        collector=collector_of(settings, events),
     )

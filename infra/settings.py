@@ -175,6 +175,21 @@ class Settings(BaseSettings):
         "open are deleted when they are older",
     )
 
+    collector_ip: Literal["truncated", "hashed", "full"] = Field(
+        default="truncated",
+        description="In which form the collector keeps the address of a sender: its network (/24, "
+        "/48), a salted hash, or as it is",
+    )
+    collector_ip_salt: SecretStr | None = Field(
+        default=None,
+        description="The salt of `hashed`, a secret; made once and kept in the home when unset",
+    )
+    api_cors_origins: str = Field(
+        default="",
+        description="Whose pages may call the API from a browser: origins such as "
+        "`https://shop.example`, with commas between them, or `*`",
+    )
+
     @field_validator("buckets")
     @classmethod
     def _spread_evenly(cls, buckets: int, info: ValidationInfo) -> int:

@@ -17,3 +17,4 @@ class ServingSettings:
     max_body_bytes: int = 1 << 20
     max_ids: int = 1_000
     store_timeout_s: float = 0.18
+    cors_origins: tuple[str, ...] = ()

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
-from serving.api import features, health
+from serving.api import collect, features, health
 from serving.api.services import Services
 from serving.errors import ServingError, Unprocessable
 
@@ -21,6 +22,7 @@ __all__ = ["ROUTERS", "create_app"]
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     features.router,
+    collect.router,
 )
 
 
@@ -42,9 +44,23 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.add_exception_handler(ServingError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
+    _allow_origins(app, services.settings.cors_origins)
     for router in ROUTERS:
         app.include_router(router)
     return app
+
+
+def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
+    """Let pages from elsewhere call: their keys are headers or in the address, never cookies."""
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+            expose_headers=["retry-after"],
+            max_age=3600,
+        )
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:

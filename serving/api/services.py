@@ -9,6 +9,8 @@ from fastapi import Request
 from redis.asyncio import Redis
 
 from serving.api.keys import KeyRing
+from serving.collector.collector import Collector
+from serving.collector.log import EventLog
 from serving.online.reader import OnlineReader
 from serving.postgres import Postgres
 from serving.settings import ServingSettings
@@ -32,9 +34,10 @@ class Part(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """`online`: the features. `keys`: who may call. `postgres`: as the recommender's role may.
-    `redis`: texts, with tight timeouts. `events`: where collected events go. `recommender`: what
-    ranks. A room that needs something else adds a field here; each field that has `start` and
-    `stop` is started and stopped with the app.
+    `redis`: texts, with tight timeouts. `events`: Kafka, for what is sent to it. `collector`: what
+    judges events from outside and sends them there. `recommender`: what ranks. A room that needs
+    something else adds a field here; each field that has `start` and `stop` is started and stopped
+    with the app.
     """
 
     settings: ServingSettings
@@ -42,7 +45,8 @@ class Services:
     keys: KeyRing
     postgres: Postgres
     redis: Redis
-    events: Any = None
+    events: EventLog | None = None
+    collector: Collector | None = None
     recommender: Any = None
 
     async def start(self) -> None:

@@ -1,0 +1,114 @@
+"""`POST /v1/events`: one outcome for each event, given when Kafka has acknowledged all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from features.contracts import CONTRACTS
+from serving.api.auth import needs_also_in_query
+from serving.api.keys import Key
+from serving.api.services import Services, services_of
+from serving.collector.bodies import MAX_EVENTS, split_body
+from serving.collector.judging import Judged
+from serving.errors import Forbidden, TooLarge, Unavailable
+
+__all__ = ["MAX_BODY_BYTES", "router"]
+
+# What an input topic takes in one record is 8 MiB; the rest is for what surrounds it.
+MAX_BODY_BYTES = (8 << 20) - (64 << 10)
+
+router = APIRouter(tags=["collector"])
+EVENT = {
+    "user_id": "u-42",
+    "session_id": "s-7",
+    "event_type": "product_view",
+    "product_id": "p-1001",
+    "timestamp": "2026-01-01T12:00:00Z",
+}
+ANSWER = {
+    "results": [
+        {"status": "accepted", "reason": None, "reason_code": None},
+        {
+            "status": "rejected",
+            "reason": "Field 'event_type' is required.",
+            "reason_code": "missing_field",
+        },
+    ]
+}
+EVENTS = {
+    "oneOf": [
+        {"type": "object"},
+        {"type": "array", "items": {"type": "object"}, "maxItems": MAX_EVENTS},
+    ]
+}
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "One event, an array of events, or one on each line.",
+        "content": {
+            "application/json": {"schema": EVENTS, "example": [EVENT]},
+            "text/plain": {"schema": {"type": "string"}},
+            "application/x-ndjson": {"schema": {"type": "string"}},
+        },
+    }
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "One result for each event, in their order.",
+        "content": {"application/json": {"example": ANSWER}},
+    },
+    503: {"description": "Kafka does not take them: send all of them again, after `Retry-After`."},
+}
+
+_may_collect = needs_also_in_query("collect")
+
+
+async def collecting_key(request: Request) -> Key:
+    """A key in the address stands in histories and logs of others: it may do nothing else."""
+    key = await _may_collect(request)
+    if "authorization" not in request.headers and key.scopes != {"collect"}:
+        raise Forbidden("A key that may do more than collect has to be sent as a header.")
+    return key
+
+
+@router.post("/v1/events", status_code=202, openapi_extra=BODY, responses=RESPONSES)
+async def collect(
+    request: Request,
+    services: Annotated[Services, Depends(services_of)],
+    key: Annotated[Key, Depends(collecting_key)],
+    topic: Annotated[str | None, Query(description=f"One of {', '.join(CONTRACTS)}.")] = None,
+) -> Response:
+    """Without `topic` the type of each event tells: what readers do, else what shoppers do.
+
+    `?key=` takes a key that may only collect, for beacons.
+    """
+    del key
+    if services.collector is None:
+        raise Unavailable("This server collects no events.")
+    events = split_body(await _body(request), request.headers.get("content-type", ""))
+    address = request.client.host if request.client else None
+    agent = request.headers.get("user-agent")
+    judged = await services.collector.collect(topic, events, address, agent)
+    answer = {"results": [_result(one) for one in judged]}
+    return Response(msgspec.json.encode(answer), 202, media_type="application/json")
+
+
+def _result(judged: Judged) -> dict[str, str | None]:
+    refusal = judged.refusal
+    if refusal is None:
+        return {"status": "accepted", "reason": None, "reason_code": None}
+    return {"status": "rejected", "reason": refusal.reason, "reason_code": refusal.reason_code}
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body; a longer one is refused before it is held in memory."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise TooLarge(f"The body has more than {MAX_BODY_BYTES:,} bytes: send fewer events.")
+        parts.append(part)
+    return b"".join(parts)
