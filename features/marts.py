@@ -1,4 +1,4 @@
-"""The marts: what dbt builds in schema `marts`, as others rely on it.
+"""The marts: what dbt builds in schema `marts`, as others rely on it; and all that is published.
 
 dbt's models say how a mart is computed; here stands what its readers may count on. The gate over
 the marts and what is published to the online store are derived from it. A mart may hold more
@@ -8,59 +8,13 @@ columns than these.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from features.batch_views import AS_OF, AS_OF_DATE, BatchView, Mart
 from features.columns import Column, ColumnType
+from features.daily_tables import DAILY_TABLES
 
 __all__ = ["AS_OF", "MARTS", "PUBLISHED", "BatchView", "Mart"]
-
-AS_OF = "as_of_date"
-PUBLISHING = (
-    Column("updated_at", ColumnType.TIMESTAMP, "When it was published.", nullable=False),
-    Column("version", ColumnType.LONG, "Grows with every publication.", nullable=False),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mart:
-    """A table of `marts`: one row for each `key`.
-
-    `day`: the column with the day of a row, where a run replaces one day; without, it replaces the
-    whole table. `may_be_empty`: having no row is no sign that something went wrong.
-    """
-
-    name: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-    day: str | None = None
-    may_be_empty: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchView:
-    """A mart as `online.<name>`, and in Redis as one hash `batch:<name>`: id -> JSON.
-
-    Its rows are of one `as_of_date`; those of an earlier one replace none of a later one.
-    """
-
-    name: str
-    mart: Mart
-
-    @property
-    def online_columns(self) -> tuple[Column, ...]:
-        """The columns of `online.<name>`."""
-        return (*self.mart.columns, *PUBLISHING)
-
-    @property
-    def redis_key(self) -> str:
-        """The hash; the parts of a composite id are joined with `|`."""
-        return f"batch:{self.name}"
-
-    @property
-    def redis_version_key(self) -> str:
-        """What the hash is, as JSON: version, as_of_date, updated_at, rows."""
-        return f"batch_version:{self.name}"
 
 
 def _text(name: str, doc: str, *, pii: bool = False) -> Column:
@@ -86,7 +40,6 @@ def _money(name: str, doc: str) -> Column:
 USER = _id("user_id", "The user.", pii=True)
 EVENT_DATE = Column("event_date", ColumnType.DATE, "Day of the events, UTC.", nullable=False)
 
-AS_OF_DATE = Column(AS_OF, ColumnType.DATE, "The last day that is looked at.", nullable=False)
 EPISODE = _id("episode_id", "The episode.")
 READ_COUNT = _count("read_count", "Reads.")
 READS = (
@@ -99,6 +52,7 @@ DWELL_TIME = Column("avg_dwell_time_ms", ColumnType.DOUBLE, "Mean dwell time.", 
 DAILY = (
     Mart(
         name="mart_user_daily",
+        doc="What a shopper did on a day.",
         key=("user_id", "event_date"),
         day="event_date",
         columns=(
@@ -115,6 +69,7 @@ DAILY = (
     ),
     Mart(
         name="mart_funnel_daily",
+        doc="How many get from a view to a purchase, by platform and day.",
         key=("platform", "event_date"),
         day="event_date",
         columns=(
@@ -133,6 +88,7 @@ DAILY = (
     ),
     Mart(
         name="mart_product_daily",
+        doc="What became of a product on a day.",
         key=("product_id", "event_date"),
         day="event_date",
         columns=(
@@ -149,6 +105,7 @@ DAILY = (
     ),
     Mart(
         name="mart_orders",
+        doc="An order of a day.",
         key=("order_id", "event_date"),
         day="event_date",
         columns=(
@@ -167,6 +124,7 @@ DAILY = (
     ),
     Mart(
         name="fact_daily_metrics",
+        doc="A figure of a day.",
         key=("event_date", "metric_name"),
         day="event_date",
         columns=(
@@ -180,6 +138,7 @@ DAILY = (
 FEATURES = (
     Mart(
         name="user_features",
+        doc="How a reader reads, over 30 days.",
         key=("user_id",),
         columns=(
             USER,
@@ -194,6 +153,7 @@ FEATURES = (
     ),
     Mart(
         name="episode_features",
+        doc="How an episode is read, over 30 days, and what is known of it.",
         key=("episode_id",),
         columns=(
             EPISODE,
@@ -212,6 +172,7 @@ FEATURES = (
     ),
     Mart(
         name="segment_features",
+        doc="When and where a genre is read to the end, over 7 days.",
         key=("country", "genre", "hour_of_day"),
         columns=(
             _id("country", "Country of the reads."),
@@ -223,6 +184,7 @@ FEATURES = (
     ),
     Mart(
         name="experiment_results",
+        doc="How the groups of a test read, over 30 days, compared with group A.",
         key=("experiment_group", "ui_version"),
         may_be_empty=True,  # nobody has to run a test
         columns=(
@@ -236,6 +198,7 @@ FEATURES = (
     ),
     Mart(
         name="content_quality",
+        doc="Whether an episode keeps its readers better than its genre does, over 7 days.",
         key=("episode_id",),
         columns=(
             EPISODE,
@@ -254,6 +217,9 @@ MARTS: Mapping[str, Mart] = MappingProxyType({mart.name: mart for mart in (*DAIL
 PUBLISHED: Mapping[str, BatchView] = MappingProxyType(
     {
         view.name: view
-        for view in (BatchView(name=f"{mart.name}_daily", mart=mart) for mart in FEATURES)
+        for view in (
+            *(BatchView(name=f"{mart.name}_daily", mart=mart, made_by="dbt") for mart in FEATURES),
+            *(BatchView(name=table.name, mart=table, made_by="spark") for table in DAILY_TABLES),
+        )
     }
 )

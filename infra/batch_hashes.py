@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from redis import Redis
 
-from features.marts import BatchView
+from features.batch_views import BatchView
 
 __all__ = ["BatchHashes", "Stamp"]
 
@@ -91,7 +91,7 @@ class BatchHashes:
 
 
 def _field(view: BatchView, row: Mapping[str, Any]) -> tuple[Any, Any]:
-    entity = "|".join(str(row[name]) for name in view.mart.key)
+    entity = "|".join(str(row[name]) for name in view.key)
     return entity, msgspec.json.encode({k: v for k, v in row.items() if v is not None})
 
 

@@ -8,9 +8,10 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from features.batch_views import BatchView
 from features.breaker import SourceHealth
+from features.catalogue import any_view_named
 from features.errors import CoreError
-from features.views import view_named
 from infra.database import recommender_conninfo
 from infra.endpoints import Endpoints
 from infra.source_health import read_sources
@@ -19,8 +20,11 @@ __all__ = ["degraded_source", "read_online"]
 
 
 def read_online(endpoints: Endpoints, view_name: str, entity_id: str) -> dict[str, Any] | None:
-    """The newest row of an entity; None if there is none. Composite ids are joined with `|`."""
-    view = view_named(view_name)
+    """The newest row of an entity, of a stream's view or a batch view; None if there is none.
+
+    Composite ids are joined with `|`.
+    """
+    view = any_view_named(view_name)
     # The last parts take no `|`: an id of ours may hold any character, so split from the right.
     parts = entity_id.rsplit("|", len(view.key) - 1)
     if len(parts) != len(view.key):
@@ -37,10 +41,14 @@ def read_online(endpoints: Endpoints, view_name: str, entity_id: str) -> dict[st
 
 
 def degraded_source(endpoints: Endpoints, view_name: str) -> SourceHealth | None:
-    """The source of the view, if it is degraded."""
-    topic = view_named(view_name).topic
+    """The source of the view, if it is degraded; a batch view has none that is watched."""
+    view = any_view_named(view_name)
+    if isinstance(view, BatchView):
+        return None
     with psycopg.connect(recommender_conninfo(endpoints.postgres)) as reader:
-        return next((s for s in read_sources(reader) if s.topic == topic and s.is_degraded), None)
+        return next(
+            (s for s in read_sources(reader) if s.topic == view.topic and s.is_degraded), None
+        )
 
 
 _GUARD = ("generation", "epoch")

@@ -1,4 +1,4 @@
-"""Publishing: what dbt has built becomes the batch views of the online store.
+"""Publishing: what dbt and Spark have built becomes the batch views of the online store.
 
 Each view changes at once. In PostgreSQL its rows are replaced in one transaction, so a reader sees
 the old ones until it commits, and nobody waits for a lock; the table, its grants and what depends
@@ -9,7 +9,7 @@ each publication of a view keeps an older one, which was slow, from replacing a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -21,8 +21,10 @@ from psycopg.rows import dict_row
 from redis import Redis
 from redis.exceptions import RedisError
 
-from features.marts import AS_OF, PUBLISHED, BatchView
+from features.batch_views import AS_OF, BatchView
+from features.marts import PUBLISHED
 from infra.batch_hashes import BatchHashes, Stamp
+from infra.batch_rows import LakeRows, MartRows, Rows, computed_day
 from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
 from infra.errors import PublishFailed
@@ -32,6 +34,11 @@ __all__ = ["Publication", "ViewPublished", "publish"]
 
 Connection = psycopg.Connection[Any]
 ROWS_AT_ONCE = 5_000
+# Where the table of a view is, and how to look into what is wrong with it.
+_PLACES = {
+    "dbt": ("marts.", "run `userflow quality run --suite marts`"),
+    "spark": ("batch/", "run `userflow daily` for that day again"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +57,28 @@ class ViewPublished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """What was published, by view."""
+    """What was published, by view. `not_computed`: views of which the daily jobs have nothing yet;
+    readers keep what they have of them.
+    """
 
     views: Mapping[str, ViewPublished]
+    not_computed: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The public form."""
-        return {"views": {name: view.to_json() for name, view in self.views.items()}}
+        views = {name: view.to_json() for name, view in self.views.items()}
+        return {"views": views, "not_computed": list(self.not_computed)}
 
 
-def publish(*, settings: Settings, run_date: date, allow_empty: bool = False) -> Publication:
-    """Publish all batch views as the marts are now.
+def publish(
+    *,
+    settings: Settings,
+    run_date: date,
+    allow_empty: bool = False,
+    views: Sequence[BatchView] = tuple(PUBLISHED.values()),
+) -> Publication:
+    """Publish batch views: those of dbt as the marts are now, those of Spark as of the newest day
+    up to `run_date` that was computed.
 
     Raises `PublishFailed`, before anything is written, when a mart is missing or has no row, unless
     it may be empty or `allow_empty`; and when a store does not answer: then a view is what it was
@@ -72,13 +90,16 @@ def publish(*, settings: Settings, run_date: date, allow_empty: bool = False) ->
             psycopg.connect(pipeline_conninfo(endpoints.postgres), autocommit=True) as connection,
             closing(Redis.from_url(endpoints.redis, socket_timeout=30)) as client,
         ):
-            _check_marts(connection, run_date, allow_empty=allow_empty)
+            found = _sources(
+                connection, endpoints.lake, views, run_date=run_date, allow_empty=allow_empty
+            )
             hashes = BatchHashes(client)
             return Publication(
                 views={
-                    view.name: _View(view, connection, hashes).publish(run_date)
-                    for view in PUBLISHED.values()
-                }
+                    view.name: _View(view, rows, connection, hashes).publish(run_date)
+                    for view, rows in found
+                },
+                not_computed=tuple(v.name for v in views if v not in [one for one, _ in found]),
             )
     except (psycopg.OperationalError, RedisError) as error:
         store = "Redis" if isinstance(error, RedisError) else "PostgreSQL"
@@ -88,29 +109,30 @@ def publish(*, settings: Settings, run_date: date, allow_empty: bool = False) ->
         ) from error
 
 
-def _check_marts(connection: Connection, run_date: date, *, allow_empty: bool) -> None:
-    """All of them before the first is published."""
-    for view in PUBLISHED.values():
-        mart = sql.Identifier("marts", view.mart.name)
-        names = sql.SQL(", ").join(sql.Identifier(c.name) for c in view.mart.columns)
-        try:
-            found = connection.execute(sql.SQL("SELECT {} FROM {} LIMIT 1").format(names, mart))
-        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-            missing = str(error.diag.message_primary)
-            raise PublishFailed(
-                f"marts.{view.mart.name} is not as declared ({missing}), so nothing was published: "
-                f"run `userflow marts --date {run_date}` first."
-            ) from error
-        if found.fetchone() is None and not (allow_empty or view.mart.may_be_empty):
-            raise PublishFailed(
-                f"marts.{view.mart.name} has no row, so nothing was published and readers keep "
-                "what they have: look at what built it, or say --allow-empty if nothing is right."
-            )
+def _sources(
+    connection: Connection,
+    lake: str,
+    views: Sequence[BatchView],
+    *,
+    run_date: date,
+    allow_empty: bool,
+) -> list[tuple[BatchView, Rows]]:
+    """Where the rows of each view are; all are looked at before the first is published."""
+    found: list[tuple[BatchView, Rows]] = []
+    for view in views:
+        if view.made_by == "dbt":
+            marts = MartRows()
+            marts.require(connection, view, run_date, allow_empty=allow_empty)
+            found.append((view, marts))
+        elif day := computed_day(lake, view, run_date):
+            found.append((view, LakeRows(lake, day)))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
     view: BatchView
+    rows: Rows
     connection: Connection
     hashes: BatchHashes
 
@@ -145,26 +167,21 @@ class _View:
         return Stamp(version=row[0], as_of_date=row[1], updated_at=row[2], rows=row[3])
 
     def _replace(self, run_date: date, version: int) -> Stamp:
-        table, mart = sql.Identifier("online", self.view.name), self.view.mart
-        names = sql.SQL(", ").join(sql.Identifier(column.name) for column in mart.columns)
         now = datetime.now(UTC)
+        table = sql.Identifier("online", self.view.name)
         self.connection.execute(sql.SQL("DELETE FROM {}").format(table))
         try:
-            inserted = self.connection.execute(
-                sql.SQL(
-                    "INSERT INTO {} ({}, updated_at, version) SELECT {}, %s, %s FROM {}"
-                ).format(table, names, names, sql.Identifier("marts", mart.name)),
-                [now, version],
-            )
+            rows = self.rows.insert(self.connection, self.view, now, version)
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             # Not its text: that holds the row.
+            place, suite = _PLACES[self.view.made_by]
             raise PublishFailed(
-                f"marts.{mart.name} has rows that online.{self.view.name} cannot hold "
+                f"{place}{self.view.mart.name} has rows that online.{self.view.name} cannot hold "
                 f"({type(error).__name__}, {error.diag.constraint_name or error.diag.column_name}),"
-                " so readers keep what they have: run `userflow quality run --suite marts`."
+                f" so readers keep what they have: {suite}."
             ) from None
         as_of = self._as_of() or run_date
-        return Stamp(version=version, as_of_date=as_of, updated_at=now, rows=inserted.rowcount)
+        return Stamp(version=version, as_of_date=as_of, updated_at=now, rows=rows)
 
     def _as_of(self) -> date | None:
         """The day that the rows are of; None if there is none."""
@@ -184,7 +201,7 @@ class _View:
         )
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        names = sql.SQL(", ").join(sql.Identifier(c.name) for c in self.view.mart.columns)
+        names = sql.SQL(", ").join(sql.Identifier(c.name) for c in self.view.columns)
         query = sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier("online", self.view.name))
         with self.connection.cursor("published", row_factory=dict_row) as cursor:
             cursor.itersize = ROWS_AT_ONCE

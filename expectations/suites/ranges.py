@@ -19,13 +19,14 @@ BY_NAME: tuple[tuple[str, Range], ...] = (
     (r"p_value", (0, 1)),
     (r"popularity_rank", (1, None)),
     (r"hour_of_day", (0, 23)),
-    (r"content_quality_score|churn_risk_score", (0, 100)),
+    (r"content_quality_score", (0, 100)),
+    (r"churn_risk_score", (0, 1)),
     (r"price|amount|value|revenue|fee|discount|rating|_count|_score", POSITIVE),
 )
 BY_UNIT: dict[str, Range] = {
     "ratio": (0, 1),
     **dict.fromkeys(
-        ("events", "reads", "users", "sessions", "pages", "ms", "s", "currency"), POSITIVE
+        ("events", "reads", "users", "sessions", "pages", "days", "ms", "s", "currency"), POSITIVE
     ),
 }
 

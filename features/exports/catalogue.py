@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from features.batch_views import BatchView
+from features.catalogue import AnyView
 from features.columns import Column
 from features.views import FeatureView
 from features.watching import RULES
@@ -14,10 +16,19 @@ __all__ = ["Family", "families", "to_catalogue"]
 
 HEAD = """# Features
 
-What the streams keep of every entity. Generated from `features/views.py` by
+What the streams keep of every entity, and what is computed once a day. Generated from the
+declarations (`features/views.py`, `features/marts.py`, `features/daily_tables.py`) by
 `userflow features docs`; a test compares. A feature with windows is one column for each of them:
 `view_count` over `5m` is `view_count_5m`. A count or a sum of nothing is 0; an average, a ratio, an
 extreme or a "most" of nothing is null.
+"""
+BATCH = """# Batch views
+
+Built once a day, or once an hour, from the events that were loaded, and published as a whole by
+`userflow publish`: a reader gets the old rows or the new ones. Every row says in `as_of_date` the
+last day that is looked at. In Redis a view is one hash, whose fields are the entities (parts of a
+composite id joined with `|`) and whose values are JSON without what is null; `batch_version:VIEW`
+says of which publication it is. Both live two days after it.
 """
 
 
@@ -31,9 +42,9 @@ class Family:
     doc: str
 
 
-def families(view: FeatureView) -> tuple[Family, ...]:
+def families(view: AnyView) -> tuple[Family, ...]:
     """The features of a view, as they were declared."""
-    if view.windows is None:
+    if isinstance(view, BatchView) or view.windows is None:
         return tuple(Family(column.name, column, (), column.doc) for column in view.features)
     declared: list[Grid | Rate] = [*view.windows.grids, *view.windows.rates]
     over = [
@@ -45,13 +56,19 @@ def families(view: FeatureView) -> tuple[Family, ...]:
     return (*over, *(Family(column.name, column, (), column.doc) for column in columns))
 
 
-def to_catalogue(views: Iterable[FeatureView]) -> str:
-    """The whole page: all views, one section each."""
+def to_catalogue(views: Iterable[AnyView]) -> str:
+    """The whole page: all views, one section each, those of the streams first."""
     chosen = tuple(views)
-    count = sum(len(view.features) for view in chosen)
-    total = f"{count} features in {len(chosen)} views.\n"
-    sections = ("\n".join(_section(view)) for view in chosen)
-    return "\n".join((HEAD, total, *sections, "\n".join(_rules())))
+    streams = [view for view in chosen if isinstance(view, FeatureView)]
+    batch = [view for view in chosen if isinstance(view, BatchView)]
+    total = f"{_count(streams)} of streams, {_count(batch)} of the day.\n"
+    sections = ("\n".join(_section(view)) for view in streams)
+    of_day = ("\n".join(_batch_section(view)) for view in batch)
+    return "\n".join((HEAD, total, *sections, "\n".join(_rules()), BATCH, *of_day))
+
+
+def _count(views: Sequence[AnyView]) -> str:
+    return f"{sum(len(view.features) for view in views)} features in {len(views)} views"
 
 
 def _rules() -> Iterator[str]:
@@ -79,6 +96,23 @@ def _section(view: FeatureView) -> Iterator[str]:
     yield "| feature | type | unit | windows | meaning |\n|---|---|---|---|---|"
     yield from map(_row, families(view))
     yield ""
+
+
+def _batch_section(view: BatchView) -> Iterator[str]:
+    yield f"## {view.name}\n"
+    yield f"{view.mart.doc} {len(view.features)} features; owner: {view.mart.owner}.\n"
+    made = {"dbt": f"dbt's `marts.{view.mart.name}`", "spark": f"Spark's `batch/{view.mart.name}`"}
+    yield f"From {made[view.made_by]}, for each {_names(view.key)}. Online: `online.{view.name}`;"
+    yield f"Redis hash `{view.redis_key}`, field `{'|'.join(view.key)}`.\n"
+    yield "| feature | type | unit | meaning |\n|---|---|---|---|"
+    yield from map(_batch_row, view.features)
+    yield ""
+
+
+def _batch_row(column: Column) -> str:
+    unit, inside = column.unit or "", _names(item.name for item in column.items)
+    doc = f"{column.doc} Each: {inside}." if inside else column.doc
+    return f"| `{column.name}` | {column.type.value} | {unit} | {doc} |"
 
 
 def _row(family: Family) -> str:

@@ -1,4 +1,4 @@
-"""`userflow features`: the catalogue of what the streams keep."""
+"""`userflow features`: the catalogue of what streams keep and of what is computed once a day."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from features.batch_views import BatchView
+from features.catalogue import CATALOGUE, AnyView, any_view_named
+from features.columns import Column as Declared
 from features.errors import UnknownName
 from features.exports.catalogue import families, to_catalogue
-from features.views import VIEWS, FeatureView, view_named
 
 __all__ = ["features"]
 
@@ -28,15 +30,15 @@ def features() -> None:
 @as_json
 def list_features(*, as_json: bool) -> None:
     """Name every view and count its features."""
-    rows = [_summary(view) for view in VIEWS.values()]
+    rows = [_summary(view) for view in CATALOGUE.values()]
     if as_json:
         return _print_json(rows)
-    table = Table("view", "entity", "features", "topic", box=None)
-    for view in VIEWS.values():
-        table.add_row(view.name, ", ".join(view.key), str(len(view.features)), view.topic)
+    table = Table(Column("view", no_wrap=True), "entity", "features", "of", box=None)
+    for view in CATALOGUE.values():
+        table.add_row(view.name, ", ".join(view.key), str(len(view.features)), _source(view))
     console = Console()
     console.print(table)
-    total = sum(len(view.features) for view in VIEWS.values())
+    total = sum(len(view.features) for view in CATALOGUE.values())
     return console.print(f"\n{total} features in {len(rows)} views.")
 
 
@@ -46,12 +48,13 @@ def list_features(*, as_json: bool) -> None:
 def show(name: str, *, as_json: bool) -> None:
     """Show the features of the view NAME, or the one feature NAME of any view."""
     view, chosen = _found(name)
-    columns = [{**asdict(column), "type": column.type.value} for column in chosen]
+    columns = [_document(column) for column in chosen]
     if as_json:
         return _print_json({**_summary(view), "features": columns})
     console = Console()
-    console.print(f"[bold]{view.name}[/bold] version {view.version}: {view.doc}")
-    console.print(f"For each {', '.join(view.key)}, of topic {view.topic}.\n")
+    about = _summary(view)
+    console.print(f"[bold]{view.name}[/bold] version {about['version']}: {about['about']}")
+    console.print(f"For each {', '.join(view.key)}, of {_source(view)}.\n")
     table = Table("feature", "type", "unit", "windows", "about", box=None)
     names = {column.name for column in chosen}
     for family in families(view):
@@ -66,30 +69,40 @@ def show(name: str, *, as_json: bool) -> None:
 @features.command()
 def docs() -> None:
     """Print the catalogue page (docs/features.md)."""
-    click.echo(to_catalogue(VIEWS.values()), nl=False)
+    click.echo(to_catalogue(CATALOGUE.values()), nl=False)
 
 
-def _found(name: str) -> tuple[FeatureView, list[Any]]:
-    for view in VIEWS.values():
+def _found(name: str) -> tuple[AnyView, list[Any]]:
+    for view in CATALOGUE.values():
         if found := [column for column in view.features if column.name == name]:
             return view, found
     try:
-        view = view_named(name)
+        view = any_view_named(name)
     except UnknownName as error:
         raise click.BadParameter(str(error), param_hint="NAME") from error
     return view, list(view.features)
 
 
-def _summary(view: FeatureView) -> dict[str, Any]:
-    return {
-        "view": view.name,
-        "entity": list(view.key),
-        "features": len(view.features),
-        "topic": view.topic,
-        "version": view.version,
-        "owner": view.owner,
-        "about": view.doc,
-    }
+def _document(column: Declared) -> dict[str, Any]:
+    items = [_document(item) for item in column.items]
+    return {**asdict(column), "type": column.type.value, "items": items}
+
+
+def _summary(view: AnyView) -> dict[str, Any]:
+    """`topic`: null for a view of the day, whose table is said by `made_by` and `table`."""
+    known = {"view": view.name, "entity": list(view.key), "features": len(view.features)}
+    if isinstance(view, BatchView):
+        mart = view.mart
+        made = {"made_by": view.made_by, "table": mart.name, "owner": mart.owner, "about": mart.doc}
+        return {**known, "topic": None, "version": 1, **made}
+    about = {"version": view.version, "owner": view.owner, "about": view.doc}
+    return {**known, "topic": view.topic, "made_by": "stream", **about}
+
+
+def _source(view: AnyView) -> str:
+    if isinstance(view, BatchView):
+        return f"{'marts.' if view.made_by == 'dbt' else 'batch/'}{view.mart.name}"
+    return f"topic {view.topic}"
 
 
 def _print_json(document: Any) -> None:

@@ -83,7 +83,11 @@ DAILY_JOBS = {
             name="recommendation_features",
             doc="What users did with products in 30 days, and which products go together.",
             topic="user-events",
-            tables={"user_product_features": (), "product_pairs": ()},
+            tables={
+                "user_product_features": (),
+                "user_recommendation_features": (),
+                "related_products": (),
+            },
             compute=recommendation_features,
             days=LOOK_BACK_DAYS,
         ),

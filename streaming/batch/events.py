@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
 from streaming.batch.lookups import DEVICE, PLACE, Lookups, looked_up
-from streaming.batch.measures import count_of, first_known, minutes, ratio, spent
+from streaming.batch.measures import count_of, each_product, first_known, minutes, ratio, spent
 
 __all__ = ["process_events"]
 
@@ -80,11 +80,8 @@ def _users(events: DataFrame) -> DataFrame:
 
 def _products(events: DataFrame) -> DataFrame:
     """One row for each product and day; a purchase of several items counts for each of them."""
-    each = F.when(F.size("items") > 0, F.col("items.product_id"))
-    bought = F.explode(F.coalesce(each, F.array("product_id"))).alias("product_id")
-    touched = events.select(bought, *(name for name in events.columns if name != "product_id"))
     return (
-        touched.where(F.col("product_id").isNotNull())
+        each_product(events)
         .groupBy("product_id", "event_date")
         .agg(
             count_of("product_view").alias("views"),

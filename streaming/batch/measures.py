@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
-__all__ = ["count_of", "first_known", "minutes", "most_frequent", "ratio", "spent"]
+__all__ = ["count_of", "each_product", "first_known", "minutes", "most_frequent", "ratio", "spent"]
 
 
 def spent() -> Column:
@@ -17,6 +17,14 @@ def spent() -> Column:
 def count_of(event_type: str) -> Column:
     """How many events of one type."""
     return F.count_if(F.col("event_type") == event_type)
+
+
+def each_product(events: DataFrame) -> DataFrame:
+    """The events of products; a purchase of several items stands there for each of them."""
+    each = F.when(F.size("items") > 0, F.col("items.product_id"))
+    named = F.explode(F.coalesce(each, F.array("product_id"))).alias("product_id")
+    others = (name for name in events.columns if name != "product_id")
+    return events.select(named, *others).where(F.col("product_id").isNotNull())
 
 
 def first_known(column: str) -> Column:

@@ -1,14 +1,16 @@
-"""Marts become batch views: as a whole, in PostgreSQL and in Redis, and never an older one."""
+"""Tables of the day become batch views: as a whole, in both stores, and never an older one."""
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psycopg
 import pytest
 from batch_stores import DAY, fill, make_marts, new_database, settings_of
@@ -16,6 +18,7 @@ from click.testing import CliRunner
 from psycopg import sql
 from redis import Redis
 
+from features.columns import polars_schema
 from features.marts import MARTS, PUBLISHED
 from infra.batch_hashes import BatchHashes, Stamp
 from infra.cli import main
@@ -51,6 +54,31 @@ ROWS: dict[str, dict[str, Any]] = {
     "experiment_results": {"experiment_group": "A", **AT, "ui_version": "", "read_count": 3},
     "content_quality": {"episode_id": "e1", **AT, "quality_label": "neutral"},
 }
+NOON = datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=UTC)
+DAILY: dict[str, dict[str, Any]] = {
+    "user_segments": {"user_id": "u1", "segment": "vip", "frequency": 3, "monetary": 9.5},
+    "user_behavior_features": {
+        "user_id": "u1",
+        "preferred_category": "책",
+        "churn_risk_score": 0.25,
+        "avg_order_value": None,
+    },
+    "user_recommendation_features": {
+        "user_id": "u1",
+        "product_count": 2,
+        "products": [
+            {"product_id": "p1", "affinity": 5, "purchase_count": 1},
+            {"product_id": 'p"2', "affinity": 1, "purchase_count": 0},
+        ],
+        "last_event_at": NOON,
+    },
+    "related_products": {
+        "product_id": "p1",
+        "user_count": 4,
+        "products": [{"product_id": "p2", "users": 2, "score": 0.5}],
+    },
+}
+SEGMENTS = PUBLISHED["user_segments"]
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +87,11 @@ def database(stack: Endpoints, stack_home: Path) -> Endpoints:
 
 
 @pytest.fixture
-def stores(database: Endpoints) -> Iterator[Endpoints]:
-    """Marts with a row each, and nothing published."""
+def stores(database: Endpoints, tmp_path: Path) -> Iterator[Endpoints]:
+    """Marts and daily tables with a row each, and nothing published."""
+    database = replace(database, lake=str(tmp_path / "lake"))
+    for name, row in DAILY.items():
+        compute(database.lake, name, [row])
     make_marts(database.postgres)
     for mart, row in ROWS.items():
         fill(database.postgres, "marts", mart, [row])
@@ -84,6 +115,17 @@ def hashes(stores: Endpoints) -> Iterator[BatchHashes]:
 @pytest.fixture
 def settings(stores: Endpoints, tmp_path: Path) -> Settings:
     return settings_of(stores, tmp_path)
+
+
+def compute(lake: str, name: str, rows: list[dict[str, Any]], day: date = DAY) -> None:
+    """What a daily job does: the day's partition is replaced, and may have more columns."""
+    declared = PUBLISHED[name].mart.columns
+    columns = [column for column in declared if column.name != "as_of_date"]
+    frame = pl.DataFrame(rows, schema=polars_schema(columns), strict=False).with_columns(
+        run_date=pl.lit(day), more=pl.lit(1)
+    )
+    options = {"predicate": f"run_date = '{day}'", "partition_by": ["run_date"]}
+    frame.write_delta(f"{lake}/batch/{name}", mode="overwrite", delta_write_options=options)
 
 
 def published(settings: Settings, **more: Any) -> Publication:
@@ -118,11 +160,63 @@ def test_every_view_is_in_both_stores(
     )
     for view in PUBLISHED.values():
         (row,) = online(stores, view.name)
-        wanted = {k: v for k, v in ROWS[view.mart.name].items() if v is not None}
+        given = {**AT, **(ROWS | DAILY)[view.mart.name]}
+        wanted = {k: v for k, v in given.items() if v is not None}
         assert wanted.items() <= row.items()
-        entity = "|".join(str(row[name]) for name in view.mart.key)
-        as_json = {**wanted, "as_of_date": DAY.isoformat()}
+        entity = "|".join(str(row[name]) for name in view.key)
+        times = {k: v.isoformat().replace("+00:00", "Z") for k, v in wanted.items() if at(v)}
+        as_json = wanted | times
         assert hashes.read(view, [entity, "nobody"]) == [as_json, None]
+
+
+def at(value: object) -> bool:
+    """Whether it is a day or a moment, which JSON has as text."""
+    return isinstance(value, date)
+
+
+def test_of_daily_tables_the_newest_day_up_to_the_run_date_is_published(
+    settings: Settings, stores: Endpoints, hashes: BatchHashes
+) -> None:
+    later = DAY + timedelta(days=3)
+    compute(stores.lake, "user_segments", [{"user_id": "u1", "segment": "new"}], later)
+    found = published(settings, views=[SEGMENTS], run_date=later - timedelta(days=1)).views
+    assert found["user_segments"].as_of_date == DAY
+    found = published(settings, views=[SEGMENTS], run_date=later).views
+    assert (found["user_segments"].as_of_date, found["user_segments"].rows) == (later, 1)
+    assert hashes.read(SEGMENTS, ["u1"]) == [
+        {"user_id": "u1", "as_of_date": later.isoformat(), "segment": "new"}
+    ]
+    kept = published(settings, views=[SEGMENTS], run_date=DAY).views["user_segments"]
+    assert (kept.kept, kept.as_of_date) == (True, later)
+
+
+def test_a_daily_table_that_was_never_computed_leaves_the_others_published(
+    settings: Settings, stores: Endpoints
+) -> None:
+    before = DAY - timedelta(days=1)
+    shutil.rmtree(Path(stores.lake) / "batch" / "related_products")
+    done = published(settings)
+    assert done.not_computed == ("related_products",)
+    assert set(done.views) == set(PUBLISHED) - {"related_products"}
+    assert published(settings, run_date=before, views=[SEGMENTS]).not_computed == ("user_segments",)
+
+
+def test_a_daily_table_of_another_schema_is_refused(settings: Settings, stores: Endpoints) -> None:
+    path = f"{stores.lake}/batch/user_segments"
+    shutil.rmtree(path)
+    frame = pl.DataFrame({"user_id": ["u1"], "run_date": [DAY]})
+    frame.write_delta(path, delta_write_options={"partition_by": ["run_date"]})
+    with pytest.raises(PublishFailed, match="batch/user_segments is not as declared"):
+        published(settings, views=[SEGMENTS])
+
+
+def test_a_daily_row_that_cannot_be_held_is_refused_without_its_value(
+    settings: Settings, stores: Endpoints
+) -> None:
+    compute(stores.lake, "user_segments", [DAILY["user_segments"]] * 2)
+    with pytest.raises(PublishFailed, match=r"batch/user_segments .*_pkey") as refused:
+        published(settings, views=[SEGMENTS])
+    assert "u1" not in str(refused.value)
 
 
 def test_a_repetition_changes_nothing_but_the_version(
@@ -293,4 +387,6 @@ def test_the_command_publishes_and_says_what(
 
 
 def test_each_published_mart_is_declared_once() -> None:
-    assert set(ROWS) == {view.mart.name for view in PUBLISHED.values()} <= set(MARTS)
+    of_dbt = {view.mart.name for view in PUBLISHED.values() if view.made_by == "dbt"}
+    assert set(ROWS) == of_dbt <= set(MARTS)
+    assert set(DAILY) == {view.name for view in PUBLISHED.values() if view.made_by == "spark"}

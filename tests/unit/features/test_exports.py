@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
+from features.catalogue import CATALOGUE
 from features.columns import ColumnType, arrow_schema, polars_schema, stored_columns
 from features.contract import Contract
 from features.contracts import CONTRACTS
@@ -29,7 +30,6 @@ from features.exports import (
     to_sql,
 )
 from features.exports.catalogue import to_catalogue
-from features.views import VIEWS
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden"
@@ -62,7 +62,7 @@ def test_the_page_of_contracts_is_current() -> None:
 
 def test_the_catalogue_of_features_is_current() -> None:
     page = (ROOT / "docs" / "features.md").read_text("utf-8")
-    assert page == to_catalogue(VIEWS.values()), "run: userflow features docs > docs/features.md"
+    assert page == to_catalogue(CATALOGUE.values()), "userflow features docs > docs/features.md"
 
 
 # --- columns ------------------------------------------------------------------------------------

@@ -68,6 +68,11 @@ def test_the_catalogue_is_listed_and_shown() -> None:
     assert "top_category_30m" in names
     one = CliRunner().invoke(cli.main, ["features", "show", "view_count_1h"])
     assert "Products viewed." in one.output
+    of_day = CliRunner().invoke(cli.main, ["features", "show", "related_products", "--json"])
+    *_, products = json.loads(of_day.output)["features"]
+    assert [item["name"] for item in products["items"]] == ["product_id", "users", "score"]
+    assert by_view["user_features_daily"] == 6
+    assert "churn" in CliRunner().invoke(cli.main, ["features", "show", "churn_risk_score"]).output
     wrong = CliRunner().invoke(cli.main, ["features", "show", "comerce_user_features"])
     assert wrong.exit_code == 2
     assert "commerce_user_features" in wrong.output
