@@ -14,10 +14,11 @@ from infra.errors import CheckpointMismatch
 
 __all__ = ["WRONG_USE", "supervise"]
 
-PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+# The first death says nothing about the next try, and every second of it is one without features.
+PAUSES_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 # Who lived that long has not died of its start.
-LIVED_S = 60.0
-LOOK_EVERY_S = 0.2
+LIVED_S = 30.0
+LOOK_EVERY_S = 0.1
 WRONG_USE = 2
 # No restart would mend these; the program has said in a sentence what would.
 FINAL = (WRONG_USE, CheckpointMismatch.exit_code)
