@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
-from serving.api import collect, features, health
+from serving.api import collect, feast, features, health
 from serving.api.services import Services
 from serving.errors import ServingError, Unprocessable
 
@@ -23,6 +23,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     features.router,
     collect.router,
+    feast.router,
 )
 
 
