@@ -9,17 +9,18 @@ from datetime import date
 
 import polars as pl
 from deltalake import DeltaTable
+from maxminddb import InvalidDatabaseError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from features.contracts import CONTRACTS
 from infra.database import jdbc_options
 from infra.endpoints import Endpoints
-from infra.errors import DailyJobFailed
+from infra.errors import DailyJobFailed, SettingsError
 from infra.settings import Settings
 from infra.streams import spark_session
 from streaming.batch.daily import DAILY_JOBS, DailyJob, table_path, write
-from streaming.batch.lookups import Lookups, by_database, by_user_agent
+from streaming.batch.lookups import BUNDLED, Lookups, by_database, by_user_agent
 from streaming.batch.raw import loaded_events
 
 __all__ = ["Computed", "run_daily", "run_daily_jobs"]
@@ -58,12 +59,25 @@ def run_daily_jobs(
     """Run several, one after the other, in one Spark: its start takes longer than a job."""
     endpoints = Endpoints.read(settings.home)
     jobs = [DAILY_JOBS[name] for name in names]
+    lookups = Lookups(device=by_user_agent, place=_places(settings))
     spark = spark_session(settings, master, reads_lake=True)
-    lookups = Lookups(device=by_user_agent, place=by_database(settings.geoip_database))
     try:
         return [_run(spark, endpoints, job, run_date, lookups) for job in jobs]
     finally:
         spark.stop()
+
+
+def _places(settings: Settings) -> by_database:
+    """The database of places that is set, else the bundled one, opened once to see that it is."""
+    place = by_database(settings.geoip_database or BUNDLED)
+    try:
+        place("192.0.2.1")
+    except (OSError, InvalidDatabaseError) as error:
+        raise SettingsError(
+            f"{place.file} cannot be read as a database of places ({type(error).__name__}): the "
+            "setting geoip_database names a MaxMind database of cities, a file .mmdb."
+        ) from error
+    return place
 
 
 def _run(

@@ -59,8 +59,8 @@ class Settings(BaseSettings):
     )
     geoip_database: AbsolutePath | None = Field(
         default=None,
-        description="A MaxMind database of cities (`.mmdb`) for the daily jobs; without one no "
-        "place is known",
+        description="A MaxMind database of cities (`.mmdb`) for the daily jobs; the bundled one, "
+        "which knows simulated addresses only, when unset",
     )
     kafka: str | None = Field(
         default=None, description="`host:port` of an external Kafka; embedded when unset"

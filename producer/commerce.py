@@ -190,6 +190,7 @@ def page_view(visit: Visit) -> Event:
     event = {"page_url": f"{SITE}/{page}", "page_type": page}
     if visit.state != OUTSIDE:
         return event
+    event["ip"] = visit.shopper.ip
     event["user_agent"] = AGENTS[visit.shopper.platform]
     source, campaign = visit.campaign
     if not source:

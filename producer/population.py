@@ -14,6 +14,7 @@ from itertools import accumulate
 from random import Random
 from typing import TypeVar
 
+from producer.places import address
 from producer.times import HOUR_US
 
 __all__ = ["GROUPS", "Audience", "Profile", "Zipf", "profile"]
@@ -71,6 +72,7 @@ class Profile:
     experiment_group: str
     ui_version: str
     segment: str
+    ip: str
 
 
 class Zipf:
@@ -120,6 +122,7 @@ def profile(index: int) -> Profile:
         experiment_group=group,
         ui_version=GROUPS[group][rng.random() < HOLDOUT],
         segment=_pick(rng, SEGMENTS),
+        ip=address(country, rng),
     )
 
 

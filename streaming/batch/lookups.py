@@ -16,13 +16,24 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 from pyspark.sql.pandas.functions import pandas_udf
 
-__all__ = ["DEVICE", "PLACE", "Lookup", "Lookups", "by_database", "by_user_agent", "looked_up"]
+__all__ = [
+    "BUNDLED",
+    "DEVICE",
+    "PLACE",
+    "Lookup",
+    "Lookups",
+    "by_database",
+    "by_user_agent",
+    "looked_up",
+]
 
 # One text -> one value for each field of the struct; None where nothing is known.
 Lookup = Callable[[str], tuple[object, ...] | None]
 DEVICE = "struct<browser: string, device_type: string, os: string>"
 PLACE = "struct<country: string, city: string, latitude: double, longitude: double>"
 TABLETS = ("iPad", "Kindle", "Tablet")
+# Knows the simulator's addresses (infra/geo_database.py).
+BUNDLED = Path(__file__).with_name("places.mmdb")
 PHONES = ("iOS", "Android", "Windows Phone")
 
 
@@ -71,14 +82,12 @@ def _device_type(text: str, family: str, system: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class by_database:  # noqa: N801 - reads like the function that it is
-    """Country, city and coordinates from a MaxMind database; without one nothing is known."""
+    """Country, city and coordinates from a MaxMind database of cities."""
 
-    file: Path | None
+    file: Path
 
     def __call__(self, address: str) -> tuple[object, ...] | None:
         """One address, IPv4 or IPv6; a text that is none is unknown."""
-        if self.file is None:
-            return None
         try:
             found = _reader(self.file).get(address)
         except ValueError:

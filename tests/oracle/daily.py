@@ -6,10 +6,9 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import date
-from itertools import combinations
 from typing import Any
 
-__all__ = ["behavior", "pairs", "products", "segments", "sessions"]
+__all__ = ["behavior", "dearest", "products", "related", "segments", "sessions"]
 
 Event = dict[str, Any]
 Rows = dict[Any, dict[str, Any]]
@@ -122,13 +121,50 @@ def most_frequent(values: Iterable[str | None]) -> str | None:
     return min(counts, key=lambda value: (-counts[value], value), default=None)
 
 
-def pairs(events: list[Event]) -> dict[tuple[str, str], int]:
-    """Right while no user touches more products than count."""
-    kinds = ("product_view", "click", "add_to_cart", "purchase")
-    touched = [e for e in of_type(events, *kinds) if e["user_id"] and e["product_id"]]
-    found: Counter[tuple[str, str]] = Counter()
-    for group in by(touched, "user_id").values():
-        for one, other in combinations(sorted({event["product_id"] for event in group}), 2):
-            found[one, other] += 1
-            found[other, one] += 1
-    return dict(found)
+WEIGHTS = {"product_view": 1, "click": 1, "add_to_cart": 3, "purchase": 5}
+Touches = dict[str, dict[str, list[Event]]]
+
+
+def touches(events: list[Event]) -> Touches:
+    """User -> product -> events; a purchase with items is one of each of them."""
+    found: Touches = defaultdict(lambda: defaultdict(list))
+    for event in of_type(events, *WEIGHTS):
+        ids = [item["product_id"] for item in event["items"] or []] or [event["product_id"]]
+        for product in ids:
+            if event["user_id"] and product:
+                found[event["user_id"]][product].append(event)
+    return found
+
+
+def dearest(events: list[Event]) -> Rows:
+    """Right while no user touches more products than are kept."""
+    found = {}
+    for user, products_of in touches(events).items():
+        affinity = {p: sum(WEIGHTS[e["event_type"]] for e in es) for p, es in products_of.items()}
+        bought = {p: len(of_type(es, "purchase")) for p, es in products_of.items()}
+        found[(user,)] = {
+            "product_count": len(products_of),
+            "products": [
+                {"product_id": p, "affinity": affinity[p], "purchase_count": bought[p]}
+                for p in sorted(affinity, key=lambda p: (-affinity[p], p))
+            ],
+            "last_event_at": max(e["event_at"] for es in products_of.values() for e in es),
+        }
+    return found
+
+
+def related(events: list[Event]) -> Rows:
+    """Right while no user touches more products than count, and none has more others."""
+    users = [set(products_of) for products_of in touches(events).values()]
+    count = Counter(product for one in users for product in one)
+    both: Counter[tuple[str, str]] = Counter()
+    for one in users:
+        both.update((a, b) for a in one for b in one if a != b)
+    found: Rows = {}
+    for product in sorted({a for a, _ in both}):
+        others = sorted((-n, b) for (a, b), n in both.items() if a == product)
+        found[(product,)] = {
+            "user_count": count[product],
+            "products": [(b, -n, -n / math.sqrt(count[product] * count[b])) for n, b in others],
+        }
+    return found

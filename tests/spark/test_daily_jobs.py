@@ -16,8 +16,6 @@ from typing import Any
 import polars as pl
 import pytest
 from batch_stores import load, new_database
-from mmdb_writer import MMDBWriter
-from netaddr import IPSet
 from oracle import daily
 
 from infra.endpoints import Endpoints
@@ -42,13 +40,12 @@ def test_the_tables_of_a_day_are_those_of_a_naive_answer_and_stay_so(
     events = shopping(Random(5), 900)
     load_days(endpoints.postgres, "user-events", events)
     load_days(endpoints.postgres, "transactions", paid())
-    places(tmp_path / "places.mmdb")
 
-    first = run(home, tmp_path / "places.mmdb")
+    first = run(home)
     agree(lake, events)
     assert first["product_metrics"] > 0
     tables = {name: read(lake, name) for name in first}
-    again = run(home, tmp_path / "places.mmdb", *AGAIN)
+    again = run(home, *AGAIN)
     assert again.items() <= first.items()
     for name, table in tables.items():
         assert read(lake, name).equals(table), name
@@ -65,8 +62,8 @@ def agree(lake: Path, events: list[dict[str, Any]]) -> None:
     wanted = daily.segments(in_month, DAY)
     assert dict(segments.iter_rows()) == wanted
     assert set(wanted.values()) == {"vip", "loyal", "new", "at_risk", "dormant"}
-    pairs = read(lake, "product_pairs").select("product_id", "other_product_id", "users")
-    assert {(one, other): n for one, other, n in pairs.iter_rows()} == daily.pairs(in_month)
+    same(read(lake, "user_recommendation_features"), ("user_id",), daily.dearest(in_month))
+    agree_on_related(read(lake, "related_products"), daily.related(in_month))
     (quality,) = read(lake, "quality_metrics").to_dicts()
     assert quality["total_events"] == len(of_day)
     processed = read(lake, "processed_events")
@@ -75,6 +72,18 @@ def agree(lake: Path, events: list[dict[str, Any]]) -> None:
     assert {"ip", "user_agent"}.isdisjoint(processed.columns)
     totals = read(lake, "transaction_totals").select("status", "transactions", "total_amount")
     assert sorted(totals.iter_rows()) == [("completed", 1, 30.0), ("refunded", 1, 20.0)]
+
+
+def agree_on_related(table: pl.DataFrame, wanted: daily.Rows) -> None:
+    assert table.height == len(wanted) > 0
+    for row in table.to_dicts():
+        other = wanted[(row["product_id"],)]
+        assert row["user_count"] == other["user_count"]
+        assert [(one["product_id"], one["users"]) for one in row["products"]] == [
+            (product, users) for product, users, _ in other["products"]
+        ]
+        scores = [one["score"] for one in row["products"]]
+        assert scores == pytest.approx([score for *_, score in other["products"]])
 
 
 def same(table: pl.DataFrame, key: tuple[str, ...], wanted: daily.Rows) -> None:
@@ -169,20 +178,12 @@ def without_nulls(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None and name not in times}
 
 
-def places(file: Path) -> None:
-    database = MMDBWriter(ip_version=6, ipv4_compatible=True, database_type="Test-City")
-    seoul = {"country": {"iso_code": "KR"}, "city": {"names": {"en": "Seoul"}}}
-    database.insert_network(IPSet(["203.0.113.0/24"]), seoul)
-    database.to_db_file(str(file))
-
-
-def run(home: Path, database: Path, *jobs: str) -> dict[str, int]:
+def run(home: Path, *jobs: str) -> dict[str, int]:
     done = subprocess.run(
         [sys.executable, "-m", "infra", "daily", *jobs, "--date", DAY.isoformat(), "--json"],
         env={
             **os.environ,
             "USERFLOW_HOME": str(home),
-            "USERFLOW_GEOIP_DATABASE": str(database),
             "PYTHONPATH": str(REPOSITORY),
         },
         capture_output=True,
