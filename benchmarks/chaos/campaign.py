@@ -7,6 +7,7 @@ At the end everything is read and judged.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -97,8 +98,10 @@ class Campaign:
         }
 
 
-def run_campaign(kills: int, seed: int, *, master: str, say: Say) -> Campaign:
-    """Start everything, kill, bring back, drain, judge."""
+def run_campaign(
+    kills: int, seed: int, *, master: str, say: Say, within_s: float = math.inf
+) -> Campaign:
+    """Start everything, kill, bring back, drain, judge. `within_s`: nothing is killed after it."""
     oracle = naive_oracle()  # where it is missing, that is better known now
     options = ("--jobs", ",".join(JOB_NAMES), "--master", master)
     with temporary_home() as place:
@@ -113,6 +116,9 @@ def run_campaign(kills: int, seed: int, *, master: str, say: Say) -> Campaign:
             load.start()
             killing = _Killing(place, stream, load, say)
             for kill in plan(kills, seed):
+                if killing.seconds > within_s:
+                    say(f"time is up after {len(killing.killed)} of {kills} kills")
+                    break
                 killing.kill(kill)
             load.stop()
             seconds = killing.seconds

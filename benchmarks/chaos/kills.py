@@ -20,7 +20,8 @@ from infra.stack.stack import SERVICES
 __all__ = ["TARGETS", "Kill", "Victim", "driver_of", "jvm_of", "lives", "plan", "victim"]
 
 TARGETS = ("driver", "worker", *SERVICES)
-PAUSE_S = (0.5, 4.0)
+# An epoch of the load takes one to three seconds: any moment of it can be hit.
+PAUSE_S = (0.2, 3.0)
 DAEMON = "streaming.worker_daemon"
 
 

@@ -34,7 +34,7 @@ RATE = {"webtoon": 60.0, "commerce": 6.0}
 AHEAD_US = {"webtoon": 0, "commerce": 24 * HOUR_US}
 USERS = 200
 OPENING_S = 20.0
-LONGEST_S = 3600.0
+LONGEST_S = 3900.0
 # A broker that is killed on a busy machine is back after half a minute.
 PATIENCE_S = 240.0
 NOISE: dict[str, Any] = {"bad_rate": 0.03, "duplicate_rate": 0.05, "disorder_rate": 0.1}

@@ -138,6 +138,13 @@ def batch(*, events: int, as_json: bool) -> None:
 @click.option("--kills", default=50, show_default=True, type=click.IntRange(1, 200))
 @click.option("--seed", default=1, show_default=True, help="Says what is killed, and when.")
 @click.option(
+    "--minutes",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(min=1),
+    help="Kill nothing after so long, and judge what there is.",
+)
+@click.option(
     "--write",
     "page",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -145,7 +152,9 @@ def batch(*, events: int, as_json: bool) -> None:
 )
 @master_option
 @as_json_option
-def chaos(*, kills: int, seed: int, page: Path | None, master: str, as_json: bool) -> None:
+def chaos(
+    *, kills: int, seed: int, minutes: float, page: Path | None, master: str, as_json: bool
+) -> None:
     """Kill the driver, workers, Kafka, PostgreSQL and Redis under load, and compare all stores.
 
     Exit code 1 if anything was lost, duplicated or different, or a recovery took over 30 s. Needs a
@@ -155,7 +164,7 @@ def chaos(*, kills: int, seed: int, page: Path | None, master: str, as_json: boo
     from benchmarks.chaos.campaign import run_campaign  # noqa: PLC0415
     from benchmarks.machine import conditions  # noqa: PLC0415
 
-    campaign = run_campaign(kills, seed, master=master, say=_say)
+    campaign = run_campaign(kills, seed, master=master, say=_say, within_s=minutes * 60)
     given = conditions(seed=seed, master=master)
     if page is not None:
         command = f"userflow bench chaos --kills {kills} --seed {seed}"
