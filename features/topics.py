@@ -7,12 +7,14 @@ from typing import Literal
 
 from features.contracts import CONTRACTS
 
-__all__ = ["DEAD_LETTERS", "TICKS", "TOPICS", "Topic"]
+__all__ = ["DEAD_LETTERS", "IMPRESSIONS", "TICKS", "TOPICS", "Topic"]
 
 DAY_MS = 86_400_000
 DEAD_LETTERS = "dead-letters"
 # Our own: carries the watermark to the keyed state while no event does (see docs/architecture.md).
 TICKS = "userflow-ticks"
+# What the API recommended, to whom, and by which values.
+IMPRESSIONS = "recommendation-impressions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,7 @@ def _input(name: str) -> Topic:
 
 TOPICS = (
     *(_input(name) for name in CONTRACTS),
-    *(Topic(name=name, partitions=6) for name in OUTPUTS),
+    *(Topic(name=name, partitions=6) for name in (*OUTPUTS, IMPRESSIONS)),
     # The largest record that an input takes must fit with its headers.
     Topic(name=DEAD_LETTERS, partitions=6, max_message_bytes=9 << 20),
     Topic(name=TICKS, partitions=1, embedded_partitions=1),
