@@ -190,6 +190,19 @@ class Settings(BaseSettings):
         "`https://shop.example`, with commas between them, or `*`",
     )
 
+    ranker_model: AbsolutePath | None = Field(
+        default=None,
+        description="A model file that ranks recommendations for some users (`docs/howto/"
+        "recommend.md`); rules rank for all when unset",
+    )
+    ranker_model_share: float = Field(
+        default=0.5, ge=0, le=1, description="For which share of the users that model ranks"
+    )
+    experiment: str = Field(
+        default="ranker",
+        description="Name of the test of that model: another one divides the users anew",
+    )
+
     @field_validator("buckets")
     @classmethod
     def _spread_evenly(cls, buckets: int, info: ValidationInfo) -> int:
