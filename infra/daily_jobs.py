@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
+import psycopg
 from deltalake import DeltaTable
 from maxminddb import InvalidDatabaseError
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from features.contracts import CONTRACTS
-from infra.database import jdbc_options
+from infra.database import jdbc_options, pipeline_conninfo, postgres_answers
 from infra.endpoints import Endpoints
 from infra.errors import DailyJobFailed, SettingsError
 from infra.settings import Settings
@@ -48,7 +50,7 @@ class Computed:
 def run_daily(
     settings: Settings, *, name: str, run_date: date, master: str = "local[2]"
 ) -> Computed:
-    """Run one job in a Spark of its own. Raises `DailyJobFailed` and `StackNotUp`."""
+    """Run one job in a Spark of its own. Raises `DailyJobFailed` and `ServiceError`."""
     (computed,) = run_daily_jobs(settings, [name], run_date, master=master)
     return computed
 
@@ -60,6 +62,9 @@ def run_daily_jobs(
     endpoints = Endpoints.read(settings.home)
     jobs = [DAILY_JOBS[name] for name in names]
     lookups = Lookups(device=by_user_agent, place=_places(settings))
+    # Spark would find out only after its start, and say it in a hundred lines.
+    with postgres_answers(), psycopg.connect(pipeline_conninfo(endpoints.postgres)) as connection:
+        connection.execute("SELECT FROM raw.events LIMIT 0")
     spark = spark_session(settings, master, reads_lake=True)
     try:
         return [_run(spark, endpoints, job, run_date, lookups) for job in jobs]
@@ -85,18 +90,17 @@ def _run(
 ) -> Computed:
     began = time.perf_counter()
     jdbc, contract = jdbc_options(endpoints.postgres), CONTRACTS[job.topic]
-    events = loaded_events(spark, jdbc, contract, job.first_day(run_date), run_date).cache()
     rows = {}
     try:
+        events = loaded_events(spark, jdbc, contract, job.first_day(run_date), run_date).cache()
         for table, found in job.compute(events, run_date, lookups).items():
             path = table_path(endpoints.lake, table)
             write(found, path, run_date, job.tables[table])
             rows[table] = _count(path, run_date)
-    except PySparkException as error:
+        events.unpersist()
+    except (PySparkException, Py4JError) as error:
         line = str(error).partition("\n")[0]
         raise DailyJobFailed(f"{job.name} of {run_date} failed: {line}") from error
-    finally:
-        events.unpersist()
     return Computed(
         name=job.name, run_date=run_date, rows=rows, seconds=time.perf_counter() - began
     )

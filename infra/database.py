@@ -6,9 +6,14 @@ a stream can never alter a table and a reader can never write one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote, urlencode
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from infra.errors import ServiceError
 
 __all__ = [
     "ANALYST",
@@ -20,6 +25,7 @@ __all__ = [
     "jdbc_options",
     "jdbc_url",
     "pipeline_conninfo",
+    "postgres_answers",
     "recommender_conninfo",
     "sqlalchemy_url",
 ]
@@ -49,6 +55,22 @@ def recommender_conninfo(url: str) -> str:
 def analyst_conninfo(url: str) -> str:
     """For what reads marts, dimensions and online features without personal data."""
     return conninfo_as(url, ANALYST)
+
+
+@contextmanager
+def postgres_answers() -> Iterator[None]:
+    """What PostgreSQL does not answer in this block, or cannot without our tables, is a
+    `ServiceError`.
+    """
+    unknown = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
+    try:
+        yield
+    except (psycopg.OperationalError, *unknown) as error:
+        reason = error.diag.message_primary or str(error).strip().partition("\n")[0]
+        raise ServiceError(
+            f"PostgreSQL does not answer as it should ({reason}): look at `userflow status`, start "
+            "it with `userflow up`, and run `userflow init` if it never ran."
+        ) from error
 
 
 def jdbc_options(url: str) -> dict[str, str]:

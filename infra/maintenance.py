@@ -19,7 +19,7 @@ from deltalake.exceptions import CommitFailedError
 
 from features.contracts import CONTRACTS
 from features.views import VIEWS
-from infra.database import pipeline_conninfo
+from infra.database import pipeline_conninfo, postgres_answers
 from infra.endpoints import Endpoints
 from infra.settings import Settings
 from streaming.sinks.lake_tables import archive_of, log_of
@@ -103,7 +103,7 @@ def _delete_before(table: DeltaTable, first: date) -> int:
 
 def _trim(settings: Settings, first: date) -> dict[str, int]:
     url = Endpoints.read(settings.home).postgres
-    with psycopg.connect(pipeline_conninfo(url)) as connection:
+    with postgres_answers(), psycopg.connect(pipeline_conninfo(url)) as connection:
         return {
             name: connection.execute(statement, [first]).rowcount for name, statement in OPS.items()
         }

@@ -12,7 +12,7 @@ from features.batch_views import BatchView
 from features.breaker import SourceHealth
 from features.catalogue import any_view_named
 from features.errors import CoreError
-from infra.database import recommender_conninfo
+from infra.database import postgres_answers, recommender_conninfo
 from infra.endpoints import Endpoints
 from infra.source_health import read_sources
 
@@ -36,7 +36,8 @@ def read_online(endpoints: Endpoints, view_name: str, entity_id: str) -> dict[st
         sql.Identifier(view.name),
         sql.SQL(" AND ").join(sql.SQL("{} = %s").format(sql.Identifier(k)) for k in view.key),
     )
-    with psycopg.connect(recommender_conninfo(endpoints.postgres), row_factory=dict_row) as reader:
+    as_reader = recommender_conninfo(endpoints.postgres)
+    with postgres_answers(), psycopg.connect(as_reader, row_factory=dict_row) as reader:
         return reader.execute(query, parts).fetchone()
 
 

@@ -21,7 +21,7 @@ from expectations.outcome import Outcome
 from expectations.suites import tables_of
 from expectations.suites.history import History, history_rules
 from expectations.suites.rules import Rule, Severity, Table
-from infra.database import pipeline_conninfo, sqlalchemy_url
+from infra.database import pipeline_conninfo, postgres_answers, sqlalchemy_url
 from infra.endpoints import Endpoints
 from infra.errors import GateFailed
 from infra.quality_log import GateReport, read_history, write_outcomes
@@ -47,14 +47,19 @@ def run_suite(
 ) -> GateReport:
     """Check a day; `tables`: these of the suite alone. Two runs of one suite take turns.
 
-    Raises `GateFailed` when an expectation of severity `stop` fails, once that is written down and
-    Slack was told; its `figures` are those of the report. What fails with `warn` is logged only.
+    Raises `ServiceError` where PostgreSQL is away, and `GateFailed` when an expectation of severity
+    `stop` fails, once that is written down and Slack was told; its `figures` are those of the
+    report. What fails with `warn` is logged only.
     """
     postgres = pipeline_conninfo(Endpoints.read(settings.home).postgres)
     chosen = [one for one in tables_of(suite, run_date) if not tables or one.name in tables]
     folder = settings.home / "quality" / suite
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with FileLock(folder / "lock"), psycopg.connect(postgres, autocommit=True) as connection:
+    with (
+        FileLock(folder / "lock"),
+        postgres_answers(),
+        psycopg.connect(postgres, autocommit=True) as connection,
+    ):
         rows = {table.name: _rows(connection, table) for table in chosen}
         plan = _plan(chosen, rows, read_history(connection, suite, run_date))
         report = GateReport(

@@ -8,7 +8,7 @@ from datetime import date
 import psycopg
 import structlog
 
-from infra.database import pipeline_conninfo
+from infra.database import pipeline_conninfo, postgres_answers
 from infra.endpoints import Endpoints
 from infra.settings import Settings
 
@@ -33,7 +33,7 @@ class QualityReport:
 def report(settings: Settings, run_date: date) -> QualityReport:
     """Sum up the newest outcome of each check of a day, and log it."""
     url = Endpoints.read(settings.home).postgres
-    with psycopg.connect(pipeline_conninfo(url)) as connection:
+    with postgres_answers(), psycopg.connect(pipeline_conninfo(url)) as connection:
         outcomes = connection.execute(NEWEST, [run_date]).fetchall()
     failed = tuple(check for check, passed in outcomes if not passed)
     log.info("quality_report", run_date=run_date, checks=len(outcomes), failed=failed)
