@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from infra.collecting import collector_of, cors_origins
 from infra.database import recommender_conninfo
 from infra.endpoints import Endpoints
+from infra.recommending import arms_of
 from infra.settings import Settings, load_settings
 from serving.api.app import create_app
 from serving.api.keys import KeyRing
@@ -17,6 +18,7 @@ from serving.online.postgres_rows import PostgresRows
 from serving.online.reader import OnlineReader
 from serving.online.redis_rows import RedisRows
 from serving.postgres import Postgres
+from serving.recommend.build import build
 from serving.settings import ServingSettings
 
 __all__ = ["app", "make_services"]
@@ -39,12 +41,16 @@ def make_services(settings: Settings, endpoints: Endpoints) -> Services:
         socket_connect_timeout=chosen.store_timeout_s,
     )
     events = KafkaEventLog(endpoints.kafka)
+    online = OnlineReader(RedisRows(redis), PostgresRows(postgres))
     return Services(
         settings=chosen,
-        online=OnlineReader(RedisRows(redis), PostgresRows(postgres)),
+        online=online,
         keys=KeyRing(postgres),
         postgres=postgres,
         redis=redis,
         events=events,
         collector=collector_of(settings, events),
+        recommender=build(
+            online=online, redis=redis, postgres=postgres, events=events, arms=arms_of(settings)
+        ),
     )

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
-from serving.api import collect, feast, features, health
+from serving.api import collect, feast, features, health, recommend
 from serving.api.services import Services
 from serving.errors import ServingError, Unprocessable
 
@@ -24,6 +24,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     features.router,
     collect.router,
     feast.router,
+    recommend.router,
 )
 
 

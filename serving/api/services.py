@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from fastapi import Request
 from redis.asyncio import Redis
@@ -13,6 +13,7 @@ from serving.collector.collector import Collector
 from serving.collector.log import EventLog
 from serving.online.reader import OnlineReader
 from serving.postgres import Postgres
+from serving.recommend.recommender import Recommender
 from serving.settings import ServingSettings
 
 __all__ = ["Part", "Services", "services_of"]
@@ -47,7 +48,7 @@ class Services:
     redis: Redis
     events: EventLog | None = None
     collector: Collector | None = None
-    recommender: Any = None
+    recommender: Recommender | None = None
 
     async def start(self) -> None:
         """Start every part."""
