@@ -11,7 +11,7 @@ import polars as pl
 import psycopg
 from deltalake import DeltaTable
 from maxminddb import InvalidDatabaseError
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
