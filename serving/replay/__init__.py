@@ -1,0 +1,1 @@
+"""Session replay: what one visitor did, in order, as the archive has it."""

@@ -1,0 +1,1 @@
+"""What browsers get: the tracker, and sample pages that use it."""
