@@ -43,7 +43,7 @@ def price_fit(user: Values, product: Values) -> float:
 SHOP_SIGNALS = (
     Signal(
         name="together",
-        weight=0.40,
+        weight=0.45,
         doc="Shoppers who touched what this one touched lately touched it too.",
         of=lambda _, product: float(product.get("together") or 0),
         code="goes_with_recent",
@@ -51,7 +51,7 @@ SHOP_SIGNALS = (
     ),
     Signal(
         name="interest",
-        weight=0.25,
+        weight=0.20,
         doc="It is of the category the shopper is most interested in.",
         of=interest,
         code="category_of_interest",
@@ -59,7 +59,7 @@ SHOP_SIGNALS = (
     ),
     Signal(
         name="popularity",
-        weight=0.20,
+        weight=0.15,
         doc="What shoppers do with it now.",
         of=lambda _, product: float(product.get("popularity") or 0),
         code="popular",
@@ -67,13 +67,13 @@ SHOP_SIGNALS = (
     ),
     Signal(
         name="price_fit",
-        weight=0.10,
+        weight=0.12,
         doc="Its price is near that of the shopper's mean order.",
         of=price_fit,
     ),
     Signal(
         name="device_fit",
-        weight=0.05,
+        weight=0.08,
         doc="Its category sells on the shopper's device.",
         of=lambda _, product: float(product.get("device_optimization") or 0),
     ),
