@@ -13,7 +13,7 @@ from serving.api.keys import Key
 from serving.api.services import Services, services_of
 from serving.collector.bodies import MAX_EVENTS, split_body
 from serving.collector.judging import Judged
-from serving.errors import Forbidden, TooLarge, Unavailable
+from serving.errors import TooLarge, Unavailable
 
 __all__ = ["MAX_BODY_BYTES", "router"]
 
@@ -63,22 +63,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     503: {"description": "Kafka does not take them: send all of them again, after `Retry-After`."},
 }
 
-_may_collect = needs_also_in_query("collect")
-
-
-async def collecting_key(request: Request) -> Key:
-    """A key in the address stands in histories and logs of others: it may do nothing else."""
-    key = await _may_collect(request)
-    if "authorization" not in request.headers and key.scopes != {"collect"}:
-        raise Forbidden("A key that may do more than collect has to be sent as a header.")
-    return key
-
 
 @router.post("/v1/events", status_code=202, openapi_extra=BODY, responses=RESPONSES)
 async def collect(
     request: Request,
     services: Annotated[Services, Depends(services_of)],
-    key: Annotated[Key, Depends(collecting_key)],
+    key: Annotated[Key, Depends(needs_also_in_query("collect"))],
     topic: Annotated[str | None, Query(description=f"One of {', '.join(CONTRACTS)}.")] = None,
 ) -> Response:
     """Without `topic` the type of each event tells: what readers do, else what shoppers do.

@@ -74,9 +74,17 @@ def _connect(servers: str) -> Client:
 class KafkaEventLog:
     """Appends from one event loop; nothing is connected before `start`."""
 
-    def __init__(self, servers: str, *, connect: Callable[[str], Client] = _connect) -> None:
+    def __init__(
+        self,
+        servers: str,
+        *,
+        connect: Callable[[str], Client] = _connect,
+        answer_s: float = ANSWER_S,
+        away_s: float = AWAY_S,
+    ) -> None:
         self._servers = servers
         self._connect = connect
+        self._answer_s, self._away_s = answer_s, away_s
         self._client: Client | None = None
         self._away = False
         self._closing = threading.Event()
@@ -93,7 +101,7 @@ class KafkaEventLog:
         batch = _Batch(asyncio.get_running_loop(), len(records), self._on_delivered)
         self._queue(records, batch)
         try:
-            await asyncio.wait_for(batch.done, AWAY_S if self._away else ANSWER_S)
+            await asyncio.wait_for(batch.done, self._away_s if self._away else self._answer_s)
         except TimeoutError as error:
             self._away = True
             raise EventsAway("Kafka does not acknowledge: send the events again.") from error
