@@ -9,16 +9,21 @@ from infra.collecting import collector_of, cors_origins
 from infra.database import recommender_conninfo
 from infra.endpoints import Endpoints
 from infra.recommending import arms_of
+from infra.samples import sample_pages
 from infra.settings import Settings, load_settings
 from serving.api.app import create_app
 from serving.api.keys import KeyRing
+from serving.api.rates import Rates
 from serving.api.services import Services
 from serving.collector.kafka import KafkaEventLog
 from serving.online.postgres_rows import PostgresRows
 from serving.online.reader import OnlineReader
+from serving.online.redis_link import RedisLink
 from serving.online.redis_rows import RedisRows
+from serving.online.sources import DegradedSources
 from serving.postgres import Postgres
 from serving.recommend.build import build
+from serving.replay.archive import DeltaArchive
 from serving.settings import ServingSettings
 
 __all__ = ["app", "make_services"]
@@ -32,7 +37,12 @@ def app() -> FastAPI:
 
 def make_services(settings: Settings, endpoints: Endpoints) -> Services:
     """What requests may use; nothing is connected yet."""
-    chosen = ServingSettings(cors_origins=cors_origins(settings))
+    chosen = ServingSettings(
+        cors_origins=cors_origins(settings),
+        rate_per_s=settings.api_rate_limit,
+        max_body_bytes=settings.api_max_body_bytes,
+        access_log=settings.api_access_log,
+    )
     postgres = Postgres(recommender_conninfo(endpoints.postgres), timeout_s=chosen.store_timeout_s)
     redis = Redis.from_url(
         endpoints.redis,
@@ -41,15 +51,23 @@ def make_services(settings: Settings, endpoints: Endpoints) -> Services:
         socket_connect_timeout=chosen.store_timeout_s,
     )
     events = KafkaEventLog(endpoints.kafka)
-    online = OnlineReader(RedisRows(redis), PostgresRows(postgres))
+    link = RedisLink(endpoints.redis, timeout_s=chosen.store_timeout_s)
+    degraded = DegradedSources(postgres)
+    online = OnlineReader(RedisRows(link), PostgresRows(postgres), degraded)
     return Services(
         settings=chosen,
         online=online,
         keys=KeyRing(postgres),
         postgres=postgres,
         redis=redis,
+        link=link,
+        degraded=degraded,
+        rates=Rates(chosen.rate_per_s),
+        probes={"postgres": postgres.answers, "redis": link.answers},
         events=events,
         collector=collector_of(settings, events),
+        archive=DeltaArchive(settings.lake_root),
+        samples=sample_pages(endpoints.postgres) if settings.samples else None,
         recommender=build(
             online=online, redis=redis, postgres=postgres, events=events, arms=arms_of(settings)
         ),

@@ -184,6 +184,25 @@ class Settings(BaseSettings):
         default=None,
         description="The salt of `hashed`, a secret; made once and kept in the home when unset",
     )
+    api_host: str = Field(
+        default="127.0.0.1",
+        description="Address that the API listens on; `0.0.0.0` for clients on other machines",
+    )
+    api_port: Port | None = Field(
+        default=None, description="Port of the API; a free one when unset"
+    )
+    api_rate_limit: float = Field(
+        default=10_000,
+        ge=0,
+        description="Requests a second that one key may send to one worker of the API, and so many "
+        "at once; 0 for no limit",
+    )
+    api_max_body_bytes: int = Field(
+        default=1 << 20, gt=0, description="Bytes that the body of a request may have"
+    )
+    api_access_log: bool = Field(
+        default=True, description="Whether the API logs a line for each request"
+    )
     api_cors_origins: str = Field(
         default="",
         description="Whose pages may call the API from a browser: origins such as "

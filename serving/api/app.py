@@ -8,23 +8,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
-from serving.api import collect, feast, features, health, recommend
+from serving.api import collect, feast, features, health, recommend, replay, samples
+from serving.api.answers import invalid, not_routed, refused_request
+from serving.api.bounded import Bounded
+from serving.api.observed import Observed, access_log
 from serving.api.services import Services
-from serving.errors import ServingError, Unprocessable
+from serving.errors import ServingError
 
 __all__ = ["ROUTERS", "create_app"]
 
 ROUTERS: tuple[APIRouter, ...] = (
+    features.router,  # first, since routes are tried in their order
     health.router,
-    features.router,
     collect.router,
     feast.router,
     recommend.router,
+    replay.router,
+    samples.router,
 )
 
 
@@ -44,9 +49,15 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    app.add_exception_handler(ServingError, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    _allow_origins(app, services.settings.cors_origins)
+    app.add_exception_handler(ServingError, refused_request)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, not_routed)
+    chosen = services.settings
+    app.add_middleware(Bounded, most=chosen.max_body_bytes)
+    _allow_origins(app, chosen.cors_origins)
+    # The last one is the outermost.
+    log = access_log() if chosen.access_log else None
+    app.add_middleware(Observed, metrics=services.metrics, log=log)
     for router in ROUTERS:
         app.include_router(router)
     return app
@@ -63,17 +74,3 @@ def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
             expose_headers=["retry-after"],
             max_age=3600,
         )
-
-
-async def _refused(_: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, ServingError):
-        raise error
-    return JSONResponse(error.to_json(), status_code=error.status, headers=error.headers)
-
-
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, RequestValidationError):
-        raise error
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    return await _refused(request, Unprocessable(f"{field}: {first['msg']}.", field=field))

@@ -1,56 +1,100 @@
-"""`GET /v1/features/{view}/{id}` and `POST /v1/features`."""
+"""`GET /v1/features/{view}/{id}` and `POST /v1/features`: what is called most."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
 import msgspec
-from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from serving.api.auth import needs
+from serving.api.direct import DirectRoute
+from serving.api.documents import MANY, ONE
+from serving.api.json_body import read_json
 from serving.api.services import Services, services_of
 from serving.errors import NotFound, TooLarge
-from serving.online.reader import as_json
-from serving.online.rows import Row
+from serving.online.reader import Answer
+from serving.online.served import served_view
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1", tags=["features"], dependencies=[Depends(needs("read"))])
-Uses = Annotated[Services, Depends(services_of)]
+
+class _Anything(Convertor[str]):
+    """An id: any character, `/` and line feeds among them."""
+
+    regex = r"(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
 
 
-class Wanted(BaseModel):
-    """Which features of which entities."""
+register_url_convertor("anything", _Anything())
+# `DirectRoute` asks for the key; the dependency is for `/docs`.
+router = APIRouter(
+    prefix="/v1",
+    tags=["features"],
+    route_class=DirectRoute,
+    dependencies=[Depends(needs("read"))],
+)
+
+
+class Wanted(msgspec.Struct):
+    """Which features of which entities; all features when none are named."""
 
     view: str
     ids: list[str]
-    features: list[str] | None = Field(default=None, description="All of the view when left out.")
+    features: list[str] | None = None
 
 
-@router.get("/features/{view}/{entity_id:path}")
-async def one(view: str, entity_id: str, uses: Uses) -> Response:
-    """One entity's features."""
-    (row,) = await uses.online.read(view, [entity_id])
-    if row.features is None:
-        raise NotFound(f"{view} has no entity {entity_id[:200]!r}.")
-    return _answer(as_json(row), [row])
+@router.get("/features/{view}/{id:anything}", **ONE)
+async def one(request: Request) -> Response:
+    """All features of one entity.
+
+    The id is percent-encoded; the parts of a composite id are joined with `|`.
+    """
+    uses, view = services_of(request), request.path_params["view"]
+    entity_id: str = request.path_params["id"]
+    answer = await uses.online.find(view, [entity_id])
+    _count(uses, answer, 1)
+    if not answer.found:
+        raise NotFound(_unknown(view, entity_id))
+    return _answered(answer.documents([entity_id])[0], answer)
 
 
-@router.post("/features")
-async def many(wanted: Wanted, uses: Uses) -> Response:
-    """Many entities' features in one round trip; `features` is null where one is unknown."""
+@router.post("/features", **MANY)
+async def many(request: Request) -> Response:
+    """Features of up to a thousand entities in one round trip, in the order of the ids.
+
+    `features` of an entity that is unknown is null.
+    """
+    uses = services_of(request)
+    wanted = await read_json(request, Wanted)
     if len(wanted.ids) > uses.settings.max_ids:
-        raise TooLarge(f"One request may have {uses.settings.max_ids:,} ids.", field="ids")
-    rows = await uses.online.read(wanted.view, wanted.ids, wanted.features)
-    return _answer({"results": [as_json(row) for row in rows]}, rows)
+        raise TooLarge(f"A request may have {uses.settings.max_ids:,} ids.", field="ids")
+    answer = await uses.online.find(wanted.view, wanted.ids, wanted.features)
+    _count(uses, answer, len(wanted.ids))
+    return _answered(b'{"results":[%b]}' % b",".join(answer.documents(wanted.ids)), answer)
 
 
-def _answer(document: Any, rows: list[Row]) -> Response:
-    sources = {row.source for row in rows} - {"none"}
-    source = "mixed" if len(sources) > 1 else next(iter(sources), "postgres")
-    return Response(
-        msgspec.json.encode(document),
-        media_type="application/json",
-        headers={"X-Userflow-Source": source},
-    )
+def _answered(body: bytes, answer: Answer) -> Response:
+    head = {"x-userflow-source": answer.source}
+    return Response(body, headers=head, media_type="application/json")
+
+
+def _unknown(view: str, entity_id: str) -> str:
+    """Ids are not told to strangers, so there are no nearest ones; the form is."""
+    served = served_view(view)
+    known = f"{view} has no entity {entity_id[:200]!r}"
+    return f"{known}; an id has the form `{served.id_form}`."
+
+
+def _count(uses: Services, answer: Answer, asked: int) -> None:
+    view, metrics = answer.plan.view.name, uses.metrics
+    sources = [found.source for found in answer.found.values()]
+    for source in ("redis", "postgres"):
+        if count := sources.count(source):
+            metrics.add("userflow_api_rows_total", count, view, source)
+    if len(sources) < asked:
+        metrics.add("userflow_api_rows_total", asked - len(sources), view, "none")

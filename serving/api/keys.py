@@ -7,7 +7,6 @@ asks the database, and a revoked key ends within five.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from typing import Literal, get_args
 
 from serving.errors import Unauthorised, Unavailable
 from serving.postgres import Postgres
+from serving.refreshed import Refreshed
 
 __all__ = ["SCOPES", "Key", "KeyRing", "Scope", "hash_of"]
 
 Scope = Literal["collect", "read", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 ACTIVE = "SELECT key_id, key_hash, name, scopes FROM online.active_api_keys()"
-REFRESH_S = 2.0
 # A key that was just made is looked up at once, but a flood of wrong ones asks no more than this.
 LOOK_AGAIN_S = 0.5
 
@@ -40,25 +39,15 @@ def hash_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-class KeyRing:
+class KeyRing(Refreshed):
     """The keys of this process. While PostgreSQL is away, those that were known stay valid."""
 
     def __init__(self, postgres: Postgres) -> None:
+        super().__init__()
         self._postgres = postgres
         self._keys: dict[bytes, Key] = {}
-        self._read_at: float | None = None
+        self._is_read = False
         self._tried_at = float("-inf")
-        self._loop: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Read the keys, and go on reading them."""
-        await self._refresh()
-        self._loop = asyncio.create_task(self._refresh_for_ever())
-
-    async def stop(self) -> None:
-        """Read them no more."""
-        if self._loop:
-            self._loop.cancel()
 
     def known(self, secret: str) -> Key | None:
         """The key, if it was among those of the last reading."""
@@ -68,15 +57,16 @@ class KeyRing:
         """The key; raises `Unauthorised`, or `Unavailable` while no key could be read yet."""
         key = self.known(secret)
         if key is None and time.monotonic() - self._tried_at > LOOK_AGAIN_S:
-            await self._refresh()
+            await self.refresh()
             key = self.known(secret)
         if key is not None:
             return key
-        if self._read_at is None:
+        if not self._is_read:
             raise Unavailable("The keys cannot be read: PostgreSQL does not answer.")
         raise Unauthorised("This key is not known: `userflow keys create` makes one.")
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """Read them."""
         self._tried_at = time.monotonic()
         try:
             rows = await self._postgres.fetch(ACTIVE)
@@ -86,9 +76,4 @@ class KeyRing:
             bytes(key_hash): Key(key_id, name, frozenset(scopes))
             for key_id, key_hash, name, scopes in rows
         }
-        self._read_at = self._tried_at
-
-    async def _refresh_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_S)
-            await self._refresh()
+        self._is_read = True

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, fields
 from typing import Protocol, cast, runtime_checkable
 
 from fastapi import Request
 from redis.asyncio import Redis
 
 from serving.api.keys import KeyRing
+from serving.api.rates import Rates
 from serving.collector.collector import Collector
 from serving.collector.log import EventLog
+from serving.metrics.values import Metrics
 from serving.online.reader import OnlineReader
+from serving.online.redis_link import RedisLink
+from serving.online.sources import DegradedSources
 from serving.postgres import Postgres
 from serving.recommend.recommender import Recommender
+from serving.replay.archive import DeltaArchive
 from serving.settings import ServingSettings
+from serving.web.pages import SamplePages
 
 __all__ = ["Part", "Services", "services_of"]
 
@@ -36,9 +43,13 @@ class Part(Protocol):
 class Services:
     """`online`: the features. `keys`: who may call. `postgres`: as the recommender's role may.
     `redis`: texts, with tight timeouts. `events`: Kafka, for what is sent to it. `collector`: what
-    judges events from outside and sends them there. `recommender`: what ranks. A room that needs
-    something else adds a field here; each field that has `start` and `stop` is started and stopped
-    with the app.
+    judges events from outside and sends them there. `recommender`: what ranks. `archive`: what
+    sessions did. `samples`: pages to try it all on, where they are turned on. `metrics`: what is
+    counted. A room that needs something else adds a field here; each field that has `start` and
+    `stop` is started and stopped with the app.
+
+    `link` and `degraded` are what `online` reads with. `probes`: what `/readyz` asks, by the name
+    of the part.
     """
 
     settings: ServingSettings
@@ -49,6 +60,13 @@ class Services:
     events: EventLog | None = None
     collector: Collector | None = None
     recommender: Recommender | None = None
+    archive: DeltaArchive | None = None
+    samples: SamplePages | None = None
+    rates: Rates = field(default_factory=Rates)
+    metrics: Metrics = field(default_factory=Metrics)
+    link: RedisLink | None = None
+    degraded: DegradedSources | None = None
+    probes: dict[str, Callable[[], Awaitable[bool]]] = field(default_factory=dict)
 
     async def start(self) -> None:
         """Start every part."""

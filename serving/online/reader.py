@@ -2,75 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+import contextlib
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
-from redis.exceptions import RedisError
-
-from features.columns import Column
 from serving.errors import Unavailable
-from serving.online.rows import Row, unknown
-from serving.online.served import ServedView, served_view
+from serving.online.plan import Found, Plan, plan_for
+from serving.online.ports import Degraded, RowStore
+from serving.online.rows import Row
 
-__all__ = ["OnlineReader", "RowStore"]
+__all__ = ["Answer", "OnlineReader"]
 
-Entities = dict[str, tuple[str, ...]]
+UNKNOWN = b'{"id":%b,"features":null,"event_at":null,"updated_at":null,"age_ms":null%b}'
+UNAVAILABLE = b',"unavailable":true'
 
 
-class RowStore(Protocol):
-    """One of the two stores."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the stores had of the entities that were asked for. `unasked`: what neither store could
+    be asked for; there may be such entities or not.
+    """
 
-    async def read(
-        self, view: ServedView, entities: Entities, columns: Sequence[Column]
-    ) -> dict[str, Row]:
-        """The rows that it has, by id; raises `Unavailable` if it does not answer in time."""
-        ...
+    plan: Plan
+    found: dict[str, Found]
+    unasked: Collection[str]
+    is_degraded: bool
+
+    @property
+    def source(self) -> str:
+        """`redis`, `postgres`, `mixed`, or `none` where nothing was found."""
+        sources = {found.source for found in self.found.values()}
+        return "mixed" if len(sources) > 1 else next(iter(sources), "none")
+
+    def rows(self, ids: Sequence[str]) -> list[Row]:
+        """The rows of these entities as Python has them."""
+        now_ms = _now_ms()
+        return [self._row(entity_id, now_ms) for entity_id in ids]
+
+    def documents(self, ids: Sequence[str]) -> list[bytes]:
+        """The rows of these entities as JSON."""
+        now_ms = _now_ms()
+        return [self._document(entity_id, now_ms) for entity_id in ids]
+
+    def _row(self, entity_id: str, now_ms: int) -> Row:
+        found = self.found.get(entity_id)
+        if found is None:
+            return Row(id=entity_id, is_unavailable=entity_id in self.unasked)
+        return self.plan.row_of(entity_id, found, now_ms, is_degraded=self.is_degraded)
+
+    def _document(self, entity_id: str, now_ms: int) -> bytes:
+        found = self.found.get(entity_id)
+        if found is None:
+            mark = UNAVAILABLE if entity_id in self.unasked else b""
+            return UNKNOWN % (self.plan.id_json(entity_id), mark)
+        return self.plan.json_of(entity_id, found, now_ms, is_degraded=self.is_degraded)
 
 
 class OnlineReader:
-    """What everything reads features with, also in-process."""
+    """What everything reads features with: the API, and in-process the recommender and Feast."""
 
-    def __init__(self, redis: RowStore, postgres: RowStore) -> None:
+    def __init__(self, redis: RowStore, postgres: RowStore, degraded: Degraded = ()) -> None:
         self._redis = redis
         self._postgres = postgres
+        self._degraded = degraded
 
     async def read(
         self, view: str, ids: Sequence[str], features: Sequence[str] | None = None
     ) -> list[Row]:
-        """The rows of these entities, in their order; of unknown ones `features` is None.
+        """The rows of these entities, in their order; `Row.features` is None for unknown ones.
 
-        `features` None means all. Raises `NotFound` for a view or a feature that is not declared,
-        `Unavailable` if PostgreSQL had to be asked and does not answer.
+        `features`: which ones, in that order; all when None. Raises `NotFound` for a view or a
+        feature that is not declared, `Unavailable` if no store could be asked for any of them.
         """
-        served = served_view(view)
-        columns = served.columns(features)
-        parsed = {entity_id: served.entity_of(entity_id) for entity_id in ids}
+        return (await self.find(view, ids, features)).rows(ids)
+
+    async def find(
+        self, view: str, ids: Sequence[str], features: Sequence[str] | None = None
+    ) -> Answer:
+        """The same, before it is made into rows or into JSON."""
+        plan = plan_for(view, None if features is None else tuple(features))
+        parsed = {entity_id: plan.view.entity_of(entity_id) for entity_id in ids}
         entities = {name: parts for name, parts in parsed.items() if parts is not None}
-        found = await self._found(served, entities, columns)
-        return [found.get(entity_id) or unknown(entity_id) for entity_id in ids]
-
-    async def _found(
-        self, view: ServedView, entities: Entities, columns: Sequence[Column]
-    ) -> dict[str, Row]:
-        found: dict[str, Row] = {}
-        if view.redis_key or view.batch_key:
-            try:
-                found = await self._redis.read(view, entities, columns)
-            except (Unavailable, RedisError, OSError):
-                found = {}
+        found: dict[str, Found] = {}
+        with contextlib.suppress(Unavailable):  # PostgreSQL has all that Redis has
+            found = await self._redis.read(plan, entities)
         missing = {name: parts for name, parts in entities.items() if name not in found}
+        unasked: Collection[str] = ()
         if missing:
-            found |= await self._postgres.read(view, missing, columns)
-        return found
+            try:
+                found |= await self._postgres.read(plan, missing)
+            except Unavailable:
+                if not found:
+                    raise
+                unasked = missing.keys()
+        return Answer(plan, found, unasked, plan.view.topic in self._degraded)
 
 
-def as_json(row: Row) -> dict[str, Any]:
-    """The public form of a row."""
-    document = {
-        "id": row.id,
-        "features": row.features,
-        "event_at": row.event_at,
-        "updated_at": row.updated_at,
-        "age_ms": row.age_ms,
-    }
-    return {**document, "stale": True} if row.is_stale else document
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

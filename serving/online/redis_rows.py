@@ -2,86 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from redis.asyncio import Redis
 
-from features.columns import Column
-from serving.online.reader import Entities
-from serving.online.redis_values import reader_of
-from serving.online.rows import Row, age_ms_of
-from serving.online.served import ServedView
+from features.columns import ColumnType
+from features.timestamps import parse_timestamp, to_iso
+from serving.online.plan import Found, Plan
+from serving.online.ports import Entities
+from serving.online.redis_link import RedisLink, command
 
 __all__ = ["RedisRows"]
 
-STAMPS = ("event_at", "updated_at")
+NULL = b"null"
 
 
 class RedisRows:
-    """Reads hashes of the streams, and of the batch views."""
+    """Reads the hashes of the streams, and those of the batch views."""
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
 
-    async def read(
-        self, view: ServedView, entities: Entities, columns: Sequence[Column]
-    ) -> dict[str, Row]:
+    async def read(self, plan: Plan, entities: Entities) -> dict[str, Found]:
         """The rows that Redis has."""
-        if view.batch_key:
-            return await self._batch(view, entities, columns)
-        pipeline = self._client.pipeline(transaction=False)
-        names = [*STAMPS, *(column.name for column in columns)]
-        for parts in entities.values():
-            pipeline.hmget(view.key_of(parts), names)
-        found = await pipeline.execute()
-        return {
-            entity_id: _row(view, entity_id, values, columns)
-            for entity_id, values in zip(entities, found, strict=True)
-            if values[1] is not None
-        }
-
-    async def _batch(
-        self, view: ServedView, entities: Entities, columns: Sequence[Column]
-    ) -> dict[str, Row]:
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.get(view.batch_version_key)
-        pipeline.hmget(view.batch_key, ["|".join(parts) for parts in entities.values()])
-        stamp, found = await pipeline.execute()
-        if stamp is None:
+        if plan.view.batch_key:
+            return await self._of_batch(plan, entities)
+        if not plan.view.redis_key:
             return {}
-        updated_at = msgspec.json.decode(stamp)["updated_at"]
-        rows = {i: msgspec.json.decode(row) for i, row in zip(entities, found, strict=True) if row}
-        return {i: _batch_row(view, i, row, columns, updated_at) for i, row in rows.items()}
+        key_of, hmget = plan.view.key_of, plan.hmget
+        payload = b"".join([hmget(key_of(parts)) for parts in entities.values()])
+        replies = await self._link.call(payload, len(entities))
+        found = {}
+        for entity_id, reply in zip(entities, replies, strict=True):
+            # Anything else is an error of Redis, as for a key that holds no hash.
+            if type(reply) is list and (row := plan.from_hash(reply)) is not None:
+                found[entity_id] = row
+        return found
+
+    async def _of_batch(self, plan: Plan, entities: Entities) -> dict[str, Found]:
+        view = plan.view
+        fields = ["|".join(parts).encode("utf-8", "surrogatepass") for parts in entities.values()]
+        payload = command("GET", view.batch_version_key) + command("HMGET", view.batch_key, *fields)
+        stamp, rows = await self._link.call(payload, 2)
+        if type(stamp) is not bytes or type(rows) is not list:
+            return {}
+        updated_at = _spelled(msgspec.json.decode(stamp, type=_Stamp).updated_at).encode()
+        given = zip(entities, rows, strict=True)
+        return {i: _from_json(plan, row, updated_at) for i, row in given if row is not None}
 
 
-def _row(view: ServedView, entity_id: str, values: list[Any], columns: Sequence[Column]) -> Row:
-    age_ms = age_ms_of(values[1])
-    return Row(
-        id=entity_id,
-        features={
-            column.name: None if text is None else reader_of(column)(text)
-            for column, text in zip(columns, values[2:], strict=True)
-        },
-        event_at=values[0],
-        updated_at=values[1],
-        age_ms=age_ms,
-        source="redis",
-        is_stale=age_ms > view.stale_after_s * 1000,
-    )
+class _Stamp(msgspec.Struct):
+    updated_at: str
 
 
-def _batch_row(
-    view: ServedView, entity_id: str, row: Any, columns: Sequence[Column], updated_at: str
-) -> Row:
-    age_ms = age_ms_of(updated_at)
-    return Row(
-        id=entity_id,
-        features={column.name: row.get(column.name) for column in columns},
-        event_at=None,
-        updated_at=updated_at,
-        age_ms=age_ms,
-        source="redis",
-        is_stale=age_ms > view.stale_after_s * 1000,
-    )
+def _from_json(plan: Plan, row: bytes, updated_at: bytes) -> Found:
+    values = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
+    pieces = [bytes(values.get(name, NULL)) for name in plan.names]
+    for i, column in enumerate(plan.columns):
+        if column.type is ColumnType.TIMESTAMP:
+            pieces[i] = _respelled(pieces[i])
+    return Found(None, updated_at, pieces, "redis")
+
+
+def _respelled(piece: bytes) -> bytes:
+    """A time as all other views have it: in UTC, with microseconds."""
+    value: Any = msgspec.json.decode(piece)
+    return piece if value is None else msgspec.json.encode(_spelled(value))
+
+
+def _spelled(moment: str) -> str:
+    return to_iso(parse_timestamp(moment))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from string import Formatter
 from types import MappingProxyType
 
@@ -21,7 +22,7 @@ BATCH_STALE_S = 2 * 86_400
 LARGEST_INT = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ServedView:
     """A view of the online store.
 
@@ -72,28 +73,37 @@ class ServedView:
         if len(parts) != len(self.entity):
             return None
         try:
-            return tuple(
-                SPELLED.get(column.type, str)(part)
-                for column, part in zip(self.entity, parts, strict=True)
-            )
+            for i, spelled in self._spelled:
+                parts[i] = spelled(parts[i])
         except (ValueError, OverflowError):
             return None
+        return tuple(parts)
 
     def key_of(self, entity: Sequence[str]) -> str:
         """The Redis key of an entity."""
-        values = dict(zip(self.key, entity, strict=True))
-        parts = []
+        template, times = self._redis_key
+        parts = list(entity)
+        for i in times:
+            parts[i] = str(parse_timestamp(parts[i]) // 1000)
+        return template.format(*parts)
+
+    @cached_property
+    def _spelled(self) -> list[tuple[int, Callable[[str], str]]]:
+        """The places of the entity that are no text, and what makes them one."""
+        types = [column.type for column in self.entity]
+        return [(i, SPELLED[of]) for i, of in enumerate(types) if of in SPELLED]
+
+    @cached_property
+    def _redis_key(self) -> tuple[str, list[int]]:
+        """The template by place instead of by name, and the places that are milliseconds."""
+        template, times = "", []
         for literal, name, _, _ in Formatter().parse(self.redis_key):
-            parts.append(literal)
+            template += literal
             if name is not None:
-                parts.append(_key_part(name, values))
-        return "".join(parts)
-
-
-def _key_part(name: str, values: Mapping[str, str]) -> str:
-    if name.endswith(EPOCH_MS):
-        return str(parse_timestamp(values[name.removesuffix(EPOCH_MS)]) // 1000)
-    return values[name]
+                place = self.key.index(name.removesuffix(EPOCH_MS))
+                template += f"{{{place}}}"
+                times += [place] if name.endswith(EPOCH_MS) else []
+        return template, times
 
 
 def _time(text: str) -> str:

@@ -1,0 +1,89 @@
+"""Every metric of the API, each stated once.
+
+From here come what `/metrics` serves and docs/metrics.md. Labels have few values, known in advance:
+a route is its template, never the path with an id in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+__all__ = ["LABELS", "METRICS", "Kind", "Metric"]
+
+LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "route": "a call as `/docs` lists it, such as `/v1/features/{view}/{id}`; or `none`",
+        "status": "the HTTP status of the answer",
+        "view": "a feature view",
+        "source": "`redis`, `postgres`, or `none`: no such entity",
+        "store": "`redis` or `postgres`",
+    }
+)
+
+
+class Kind(Enum):
+    """A counter starts at 0 with the process and grows, a gauge says what is."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """`buckets`: the upper bounds of a histogram, in seconds; +Inf goes without saying."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...] = ()
+    help: str
+    buckets: tuple[float, ...] = ()
+
+
+ANSWERING = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+OLD = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 7200.0, 86_400.0, 172_800.0)
+
+_DECLARED = (
+    Metric(
+        name="userflow_api_requests_total",
+        kind=Kind.COUNTER,
+        labels=("route", "status"),
+        help="Requests that were answered.",
+    ),
+    Metric(
+        name="userflow_api_request_duration_seconds",
+        kind=Kind.HISTOGRAM,
+        labels=("route",),
+        buckets=ANSWERING,
+        help="From a request's head to the end of its answer.",
+    ),
+    Metric(
+        name="userflow_api_rows_total",
+        kind=Kind.COUNTER,
+        labels=("view", "source"),
+        help="Entities that were asked for, by where their row was.",
+    ),
+    Metric(
+        name="userflow_api_stale_rows_total",
+        kind=Kind.COUNTER,
+        labels=("view",),
+        help="Rows that were served though older than their view's limit.",
+    ),
+    Metric(
+        name="userflow_api_row_age_seconds",
+        kind=Kind.HISTOGRAM,
+        labels=("view",),
+        buckets=OLD,
+        help="How old what was served is; of a request with many entities, its oldest row.",
+    ),
+    Metric(
+        name="userflow_api_store_up",
+        kind=Kind.GAUGE,
+        labels=("store",),
+        help="Whether requests are sent to the store; asked at each scrape.",
+    ),
+)
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _DECLARED})
