@@ -1,10 +1,11 @@
 """`userflow stream` for one job, which kills itself at one point of one epoch.
 
-    python tests/chaos/dying.py JOB POINT [--live] [--without FENCE]
+    python tests/chaos/dying.py JOB POINT [--live] [--first EPOCH] [--without FENCE]
 
 The stores are the real ones, one after the other instead of side by side, so that "between" has a
-meaning. It dies in the first epoch that has something for all of them; `never` lets it live.
-`--without` takes one fence away, to see that a test notices.
+meaning. It dies in the first epoch that has something for all of them, or in the first from
+`--first` on that has something for most; `never` lets it live. `--without` takes one fence away, to
+see that a test notices.
 """
 
 from __future__ import annotations
@@ -42,6 +43,16 @@ def is_rich(epoch: Epoch, output: Output) -> bool:
     """Whether every store has something to write, and the rules over events something to tell."""
     told = output.sent or epoch.job != "commerce"
     return bool(epoch.number and output.dead.height and output.events and output.rows and told)
+
+
+def is_rich_from(first: int) -> Chosen:
+    """Whether it is that late, and every store has something to write."""
+
+    def chosen(epoch: Epoch, output: Output) -> bool:
+        is_full = output.dead.height and output.events and output.rows
+        return bool(epoch.number >= first and is_full)
+
+    return chosen
 
 
 def is_of_time_alone(epoch: Epoch, output: Output) -> bool:
@@ -150,11 +161,14 @@ def main() -> None:
     parser.add_argument("job")
     parser.add_argument("point")
     parser.add_argument("--live", action="store_true")
+    parser.add_argument("--first", type=int)
     parser.add_argument("--without", choices=FENCES)
     options = parser.parse_args()
     if options.without:
         FENCES[options.without]()
     chosen = is_of_time_alone if options.live else is_rich
+    if options.first is not None:
+        chosen = is_rich_from(options.first)
 
     @contextmanager
     def open_stores(endpoints: Endpoints) -> Iterator[Stores]:

@@ -1,7 +1,8 @@
 """A stream that dies at one exact point of an epoch, and what its next start leaves in the stores.
 
-Each point has a checkpoint, a lake and emptied stores of its own; the log in Kafka is the same for
-all. That the tests would notice is a test too: with `CHAOS_FENCES=1` in the environment each fence
+The quick tests let one stream die at all points, each start healing what the death before left.
+The long ones let a stream die at one point only, with a checkpoint, a lake and emptied stores of
+its own; the log in Kafka is the same for all. That the tests would notice is a test too: each fence
 is taken away, and the point that it is there for has to fail.
 """
 
@@ -36,16 +37,14 @@ from producer.simulate import Simulation, simulate
 from producer.sinks.kafka import KafkaSink
 from streaming.jobs import JOBS
 
-pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 SECOND = 1_000_000
 REPOSITORY = Path(__file__).parents[2]
 DYING = str(Path(__file__).with_name("dying.py"))
-ON_DEMAND = pytest.mark.skipif(
-    "CHAOS_FENCES" not in os.environ, reason="runs on demand: set CHAOS_FENCES=1"
-)
 Expiries = Mapping[str, tuple[str, float]]
-# Small, so that there are several epochs.
+# Small, so that there are several epochs; as small where one is needed for each point.
 MOST = 700
+FEW = 250
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def start(log: Log, new_home: Callable[[str], Path]) -> Start:
     return Start(home, endpoints, {name: at for found in places for name, at in found.items()})
 
 
-def run(start: Start, *command: str) -> int:
+def run(start: Start, *command: str, most: int = MOST) -> int:
     """Returns the exit code."""
     with (start.home / "stream.log").open("ab") as output:
         return subprocess.run(
@@ -121,7 +120,7 @@ def run(start: Start, *command: str) -> int:
             env={
                 **os.environ,
                 "USERFLOW_HOME": str(start.home),
-                "USERFLOW_MAX_OFFSETS_PER_TRIGGER": str(MOST),
+                "USERFLOW_MAX_OFFSETS_PER_TRIGGER": str(most),
                 "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")]),
             },
             stdout=subprocess.DEVNULL,
@@ -131,8 +130,8 @@ def run(start: Start, *command: str) -> int:
         ).returncode
 
 
-def die_at(start: Start, job: str, point: str, *more: str) -> None:
-    code = run(start, DYING, job, point, *more)
+def die_at(start: Start, job: str, point: str, *more: str, most: int = MOST) -> None:
+    code = run(start, DYING, job, point, *more, most=most)
     assert code == -signal.SIGKILL, (start.home / "stream.log").read_text()[-3000:]
 
 
@@ -207,6 +206,26 @@ def told_twice(start: Start) -> int:
 POINTS = [BEFORE, AFTER, "after dead-letters", "after redis", "after topics"]
 
 
+@pytest.mark.slow
+def test_a_stream_that_dies_at_every_point_in_turn_leaves_no_trace(log: Log, start: Start) -> None:
+    before: dict[int, object] = {}
+    for point in POINTS:
+        # The newest is what the death before has left, which is healed first.
+        newest = max(before, default=-1)
+        die_at(start, "commerce", point, "--first", str(max(newest + 1, 1)), most=FEW)
+        after = commits(start)
+        assert after.items() >= before.items(), f"{point}: the first commit's time stays"
+        assert max(after) > newest, f"{point}: it goes on"
+        is_ahead = max(after) not in committed_by_spark(start, "commerce")
+        assert is_ahead == (point != BEFORE), f"{point}: the epoch is PostgreSQL's, not yet Spark's"
+        before = after
+    finish(start, "commerce")
+    assert commits(start).items() >= before.items()
+    assert not wrong(verdict(log, start, "commerce"))
+    _forget_the_last_epoch(log, start, "commerce")
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("point", POINTS)
 def test_a_stream_that_dies_at_this_point_leaves_no_trace(
     log: Log, start: Start, point: str
@@ -220,16 +239,23 @@ def test_a_stream_that_dies_at_this_point_leaves_no_trace(
     assert not wrong(verdict(log, start, "commerce"))
 
 
+@pytest.mark.long
 def test_an_epoch_that_spark_has_forgotten_changes_nothing(log: Log, start: Start) -> None:
     finish(start, "webtoon")
+    _forget_the_last_epoch(log, start, "webtoon")
+
+
+def _forget_the_last_epoch(log: Log, start: Start, job: str) -> None:
+    """After Delta and before Spark's commit log."""
     before, lived = commits(start), expiries(start)
-    assert uncommit(start, "webtoon") == max(before)
-    finish(start, "webtoon")
+    assert uncommit(start, job) == max(before)
+    finish(start, job)
     assert commits(start).items() >= before.items()
     assert not renewed(lived, expiries(start))
-    assert not wrong(verdict(log, start, "webtoon"))
+    assert not wrong(verdict(log, start, job))
 
 
+@pytest.mark.slow
 def test_what_the_wall_clock_has_decided_is_decided_once(log: Log, start: Start) -> None:
     die_at(start, "webtoon", AFTER, "--live")
     finish(start, "webtoon")
@@ -237,7 +263,7 @@ def test_what_the_wall_clock_has_decided_is_decided_once(log: Log, start: Start)
     assert not wrong(verdict(log, start, "webtoon"))
 
 
-@ON_DEMAND
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fence", "point"),
     [("claim", AFTER), ("transaction", "after topics"), ("names", "after topics")],
@@ -252,7 +278,7 @@ def test_without_its_fence_a_point_leaves_traces(
     assert found
 
 
-@ON_DEMAND
+@pytest.mark.long
 def test_without_the_guard_a_repeat_lets_keys_live_longer(log: Log, start: Start) -> None:
     finish(start, "webtoon", without="guard")
     lived = expiries(start)
@@ -261,7 +287,7 @@ def test_without_the_guard_a_repeat_lets_keys_live_longer(log: Log, start: Start
     assert renewed(lived, expiries(start))
 
 
-@ON_DEMAND
+@pytest.mark.long
 def test_without_the_pin_the_wall_clock_decides_twice(log: Log, start: Start) -> None:
     die_at(start, "webtoon", AFTER, "--live", "--without", "pin")
     finish(start, "webtoon", without="pin")
