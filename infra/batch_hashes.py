@@ -17,7 +17,7 @@ from redis import Redis
 
 from features.batch_views import BatchView
 
-__all__ = ["BatchHashes", "Stamp"]
+__all__ = ["TTL_MS", "BatchHashes", "Stamp"]
 
 # A view that nobody publishes any more vanishes; PostgreSQL keeps it.
 TTL_MS = 2 * 24 * 3_600_000
@@ -75,13 +75,15 @@ class BatchHashes:
             self._client.expire(key, LOADING_TTL_S)
         return fields
 
-    def swap(self, view: BatchView, stamp: Stamp, fields: int) -> bool | None:
+    def swap(
+        self, view: BatchView, stamp: Stamp, fields: int, *, ttl_ms: int = TTL_MS
+    ) -> bool | None:
         """Let readers see what was loaded. False if they see a newer version already; None if what
         was loaded is not there any more, and then they see what they saw.
         """
         loading = _loading(view, stamp.version)
         keys = [view.redis_key, view.redis_version_key, loading, f"{loading}:old"]
-        arguments: list[int | bytes] = [stamp.version, msgspec.json.encode(stamp), fields, TTL_MS]
+        arguments: list[int | bytes] = [stamp.version, msgspec.json.encode(stamp), fields, ttl_ms]
         return {1: True, 0: False, -1: None}[int(self._swap(keys=keys, args=arguments))]
 
     def read(self, view: BatchView, ids: Sequence[str]) -> list[dict[str, Any] | None]:

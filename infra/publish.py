@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -23,14 +23,14 @@ from redis.exceptions import RedisError
 
 from features.batch_views import AS_OF, BatchView
 from features.marts import PUBLISHED
-from infra.batch_hashes import BatchHashes, Stamp
+from infra.batch_hashes import TTL_MS, BatchHashes, Stamp
 from infra.batch_rows import LakeRows, MartRows, Rows, computed_day
 from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
 from infra.errors import PublishFailed
 from infra.settings import Settings
 
-__all__ = ["Publication", "ViewPublished", "publish"]
+__all__ = ["Publication", "ViewPublished", "publish", "restore_published"]
 
 Connection = psycopg.Connection[Any]
 ROWS_AT_ONCE = 5_000
@@ -109,6 +109,14 @@ def publish(
         ) from error
 
 
+def restore_published(view: BatchView, connection: Connection, client: Redis) -> int:
+    """Put what is published of a view into Redis, which has lost it; returns how many rows.
+
+    None where nothing is published, where its time to live is over, or Redis has a newer version.
+    """
+    return _View(view, MartRows(), connection, BatchHashes(client)).restore()
+
+
 def _sources(
     connection: Connection,
     lake: str,
@@ -153,6 +161,17 @@ class _View:
                 f"run `userflow publish --date {run_date}` again."
             )
         return _published(stamp, kept=False)
+
+    def restore(self) -> int:
+        """Under its version, for as long as it would have lived."""
+        with self.connection.transaction():
+            stamp = self._before()
+            left_ms = _left_ms(stamp) if stamp else 0
+            if stamp is None or left_ms <= 0:
+                return 0
+            fields = self.hashes.load(self.view, stamp.version, self._rows())
+            has_swapped = self.hashes.swap(self.view, stamp, fields, ttl_ms=left_ms)
+        return fields if has_swapped else 0
 
     def _before(self) -> Stamp | None:
         """What is published; others who publish the view wait until this transaction ends."""
@@ -212,3 +231,8 @@ def _published(stamp: Stamp, *, kept: bool) -> ViewPublished:
     return ViewPublished(
         rows=stamp.rows, version=stamp.version, as_of_date=stamp.as_of_date, kept=kept
     )
+
+
+def _left_ms(stamp: Stamp) -> int:
+    left = stamp.updated_at + timedelta(milliseconds=TTL_MS) - datetime.now(UTC)
+    return left // timedelta(milliseconds=1)

@@ -1,15 +1,20 @@
-"""The online tables as others follow them: whole rows, some thousands at a time."""
+"""The online tables as others follow them: whole rows, some thousands at a time.
+
+They travel as CSV that Polars reads: a row costs a tenth of what it does value by value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from io import BytesIO
+from itertools import islice
 from typing import Any
 
 import polars as pl
 import psycopg
 
-from features.columns import polars_schema
+from features.columns import Column, ColumnType, polars_schema, polars_type
 from features.views import FeatureView
 from streaming.sinks import postgres_sql as statements
 
@@ -40,11 +45,20 @@ class OnlineTables:
 
         All are of one moment. Columns: those of `online.<view>`.
         """
-        schema = polars_schema(view.online_columns)
-        with self._connection.transaction(), self._connection.cursor("rows") as cursor:
-            cursor.execute(statements.read_served(view), [since, *after])
-            while rows := cursor.fetchmany(ROWS_AT_ONCE):
-                yield pl.DataFrame(rows, schema=schema, orient="row")
+        yield from self._copied(view, view.online_columns, since, after)
+
+    def keys(self, view: FeatureView) -> Iterator[pl.DataFrame]:
+        """The entity of every row."""
+        yield from self._copied(view, view.entity, LONG_AGO, BEFORE_ALL)
+
+    def _copied(
+        self, view: FeatureView, columns: Sequence[Column], since: datetime, after: Version
+    ) -> Iterator[pl.DataFrame]:
+        statement = statements.copy_out(view, columns)
+        with self._connection.cursor() as cursor, cursor.copy(statement, [since, *after]) as copy:
+            rows = iter(copy)  # the server sends one at a time
+            while chunk := b"".join(islice(rows, ROWS_AT_ONCE)):
+                yield _read_csv(chunk, columns)
 
     def missing(self, view: FeatureView, entities: pl.DataFrame) -> pl.DataFrame:
         """Those of the entities that have no row."""
@@ -55,3 +69,25 @@ class OnlineTables:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+def _read_csv(text: bytes, columns: Iterable[Column]) -> pl.DataFrame:
+    """What `copy_out` has written: an empty string (`""`) is not null (nothing)."""
+    read = {column.name: _copied_type(column) for column in columns}
+    found = pl.read_csv(BytesIO(text), has_header=False, schema=read)
+    return found.select(map(_as_declared, columns))
+
+
+def _copied_type(column: Column) -> pl.DataType:
+    if column.type is ColumnType.TIMESTAMP:
+        return pl.Int64()
+    return polars_type(column) if column.type in statements.PLAIN else pl.String()
+
+
+def _as_declared(column: Column) -> pl.Expr:
+    value, declared = pl.col(column.name), polars_type(column)
+    if column.type is ColumnType.BOOLEAN:
+        return value == "t"
+    if column.type is ColumnType.STRING_LIST:
+        return value.str.json_decode(declared)
+    return value.cast(declared)

@@ -5,7 +5,7 @@ A view's rows travel as CSV, where PostgreSQL tells an empty string (`""`) from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 from psycopg import sql
@@ -25,6 +25,7 @@ __all__ = [
     "PUT_ALERT",
     "PUT_DEAD_LETTER",
     "PUT_REFUSED",
+    "copy_out",
     "copy_rows",
     "create_incoming",
     "csv_of",
@@ -32,7 +33,6 @@ __all__ = [
     "find_missing",
     "read_all",
     "read_epoch",
-    "read_served",
     "row_columns",
     "upsert",
 ]
@@ -91,6 +91,8 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 
 EVENT_AT = Column("event_at", ColumnType.TIMESTAMP, "Newest event time in the row.")
 STAMPS = ("updated_at", "feature_version", "generation", "epoch")
+# What stands in a CSV without quotes.
+PLAIN = (ColumnType.LONG, ColumnType.INT, ColumnType.DOUBLE, ColumnType.TIMESTAMP)
 
 
 def row_columns(view: FeatureView) -> tuple[Column, ...]:
@@ -160,17 +162,32 @@ def read_all(view: FeatureView) -> sql.Composed:
     return sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier("online", view.name))
 
 
-def read_served(view: FeatureView) -> sql.Composed:
-    """Whole rows in order of their version: those written since a time and after a version;
-    parameters: that time, generation, epoch.
+def copy_out(view: FeatureView, columns: Sequence[Column]) -> sql.Composed:
+    """These columns as CSV, in order of the rows' version: of rows written since a time and after a
+    version; parameters: that time, generation, epoch.
+
+    Times are microseconds, lists JSON; every string is quoted, a null is nothing.
     """
+    texts = [column.name for column in columns if column.type not in PLAIN]
     return sql.SQL(
-        "SELECT {} FROM {} WHERE updated_at > %s AND (generation, epoch) > (%s, %s) "
-        "ORDER BY generation, epoch"
+        "COPY (SELECT {} FROM {} WHERE updated_at > %s AND (generation, epoch) > (%s, %s) "
+        "ORDER BY generation, epoch) TO STDOUT (FORMAT csv, FORCE_QUOTE ({}))"
     ).format(
-        _names(column.name for column in view.online_columns),
+        sql.SQL(", ").join(map(_copied_out, columns)),
         sql.Identifier("online", view.name),
+        _names(texts),
     )
+
+
+def _copied_out(column: Column) -> sql.Composed:
+    name = sql.Identifier(column.name)
+    if column.type is ColumnType.TIMESTAMP:
+        form = sql.SQL("(extract(epoch FROM {0}) * 1000000)::bigint AS {0}")
+    elif column.type is ColumnType.STRING_LIST:
+        form = sql.SQL("to_json({0}) AS {0}")
+    else:
+        form = sql.SQL("{0}")
+    return form.format(name)
 
 
 def find_missing(view: FeatureView) -> sql.Composed:

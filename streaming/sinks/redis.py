@@ -202,14 +202,16 @@ class RedisSink:
             deleted += int(self._delete(keys=[key for of in chunk for key in of], args=args))
         return deleted
 
-    def entities(self, name: str) -> Iterator[pl.DataFrame]:
-        """The entities that have a hash, some thousands at a time; one may come twice."""
-        view = self._views[name]
-        pattern = view.redis_key.partition("{")[0] + "*"
+    def keys(self, name: str) -> Iterator[list[str]]:
+        """Of the hashes that entities of a view may have, some thousands at a time; one may come
+        twice, and be of another view.
+        """
+        pattern = self._views[name].redis_key.partition("{")[0] + "*"
         place = 0
         while True:
             place, keys = self._client.scan(place, pattern, KEYS_PER_SCAN, _type="hash")
-            yield self._entities(view, keys)
+            # What is no text is none of ours.
+            yield [key.decode(errors="replace") for key in keys if isinstance(key, bytes)]
             if not place:
                 return
 
@@ -218,7 +220,9 @@ class RedisSink:
         self._calls.shutdown()
         self._client.close()
 
-    def _entities(self, view: FeatureView, keys: Iterable[bytes | str]) -> pl.DataFrame:
+    def entities(self, name: str, keys: Iterable[str]) -> pl.DataFrame:
+        """Whose hashes stand under these keys."""
+        view = self._views[name]
         pipeline = self._client.pipeline(transaction=False)
         for key in keys:
             pipeline.hmget(key, view.key)

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import psycopg
 import pytest
@@ -26,6 +27,7 @@ from infra.database import recommender_conninfo
 from infra.endpoints import Endpoints
 from infra.errors import PublishFailed
 from infra.publish import Publication, publish
+from infra.repair import repair_redis
 from infra.settings import Settings
 
 pytestmark = pytest.mark.stack
@@ -390,3 +392,50 @@ def test_each_published_mart_is_declared_once() -> None:
     of_dbt = {view.mart.name for view in PUBLISHED.values() if view.made_by == "dbt"}
     assert set(ROWS) == of_dbt <= set(MARTS)
     assert set(DAILY) == {view.name for view in PUBLISHED.values() if view.made_by == "spark"}
+
+
+def test_what_redis_has_lost_comes_back_as_it_was(
+    stores: Endpoints, settings: Settings, hashes: BatchHashes
+) -> None:
+    published(settings)
+    client = Redis.from_url(stores.redis)
+    before = {name: hashes.read(view, ids(stores, name)) for name, view in PUBLISHED.items()}
+    versions = {name: client.get(view.redis_version_key) for name, view in PUBLISHED.items()}
+    with psycopg.connect(stores.postgres) as owner:  # as if it were of yesterday
+        owner.execute("UPDATE ops.published_views SET updated_at = updated_at - interval '1 day'")
+    client.flushdb()
+    done = repair_redis(list(PUBLISHED), endpoints=stores, say=print)
+    assert {name: one.written for name, one in done.views.items()} == {
+        name: len(rows) for name, rows in before.items()
+    }
+    assert {name: hashes.read(v, ids(stores, name)) for name, v in PUBLISHED.items()} == before
+    assert all(rows and None not in rows for rows in before.values())
+    for name, view in PUBLISHED.items():
+        stamp = client.get(view.redis_version_key)
+        assert (
+            msgspec.json.decode(stamp)["version"] == msgspec.json.decode(versions[name])["version"]
+        )
+        assert 23 * 3600 < client.ttl(view.redis_key) <= 24 * 3600
+    client.close()
+
+
+def test_a_repair_brings_back_nothing_old(
+    stores: Endpoints, settings: Settings, hashes: BatchHashes
+) -> None:
+    published(settings)
+    client = Redis.from_url(stores.redis)
+    stamp = msgspec.json.decode(client.get(USERS.redis_version_key))
+    client.set(USERS.redis_version_key, msgspec.json.encode({**stamp, "version": 99}))
+    assert repair_redis([USERS.name], endpoints=stores, say=print).views[USERS.name].written == 0
+    client.flushdb()
+    with psycopg.connect(stores.postgres) as owner:
+        owner.execute("UPDATE ops.published_views SET updated_at = updated_at - interval '3 days'")
+    assert repair_redis([USERS.name], endpoints=stores, say=print).views[USERS.name].written == 0
+    assert client.dbsize() == 0
+    client.close()
+
+
+def ids(stores: Endpoints, name: str) -> list[str]:
+    return [
+        "|".join(str(row[part]) for part in PUBLISHED[name].key) for row in online(stores, name)
+    ]
