@@ -174,6 +174,37 @@ def chaos(
         click.get_current_context().exit(1)
 
 
+@bench.command()
+@click.option("--entities", default=100_000, show_default=True, type=click.IntRange(min=100))
+@click.option(
+    "--seconds",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(min=0.1, max=120),
+    help="For each path and number of entities, once over one connection and once over 16.",
+)
+@click.option("--no-peers", is_flag=True, help="Ours alone.")
+@click.option("--with-stream", is_flag=True, help="Ours alone, while a stream writes.")
+@as_json_option
+def serving(
+    *, entities: int, seconds: float, no_peers: bool, with_stream: bool, as_json: bool
+) -> None:
+    """Milliseconds and requests/s of the HTTP API for 1, 100 and 500 entities with 12 features.
+
+    Beside it Feast's own server, which is installed at the first run, over the same Redis.
+    """
+    from benchmarks import serving_report  # noqa: PLC0415
+    from benchmarks.machine import conditions  # noqa: PLC0415
+    from benchmarks.serving import CONNECTIONS, measure  # noqa: PLC0415
+
+    peer = not (no_peers or with_stream)
+    figures = measure(
+        entities=entities, seconds=seconds, peer=peer, with_stream=with_stream, say=_say
+    )
+    given = conditions(entities=entities, connections=CONNECTIONS, stream=with_stream)
+    click.echo(serving_report.text(figures, given, as_json=as_json))
+
+
 def _throughput(
     name: str, events: int, peers: tuple[str, ...], master: str, *, as_json: bool
 ) -> None:
