@@ -99,6 +99,19 @@ OPERATIONS = (
     # For readers of features, who may read nothing but `online`.
     """CREATE OR REPLACE VIEW online.source_health AS
         SELECT topic, state, since, seen, share, reason FROM ops.source_health""",
+    # What a dashboard tells, without who it was: readers may read nothing but `online`.
+    "CREATE INDEX IF NOT EXISTS alerts_newest ON ops.alerts (event_at)",
+    """CREATE OR REPLACE VIEW online.alerts AS
+        SELECT event_id, alert_type, severity, reason, value, threshold, event_at
+        FROM ops.alerts""",
+    # The last epoch of each job, found by its index.
+    """CREATE OR REPLACE VIEW online.stream_progress AS
+        SELECT job, epoch, committed_at, watermark, rows_in, rejected, offsets
+        FROM (SELECT DISTINCT job FROM ops.stream_checkpoints) AS jobs
+        CROSS JOIN LATERAL (
+            SELECT epoch, committed_at, watermark, rows_in, rejected, clock -> 'offsets' AS offsets
+            FROM ops.stream_epochs AS one WHERE one.job = jobs.job
+            ORDER BY committed_at DESC LIMIT 1) AS last""",
     # Every event day that a run date has had events of: a load that has them no more must still
     # rebuild the marts of that day.
     """CREATE TABLE IF NOT EXISTS ops.mart_days (
@@ -109,6 +122,15 @@ OPERATIONS = (
         rate double precision, passed boolean NOT NULL, examples jsonb,
         PRIMARY KEY (run_id, check_name))""",
     """CREATE INDEX IF NOT EXISTS quality_log_days ON ops.quality_log (run_date, check_name)""",
+    # Who may call the API. A key itself is nowhere: `key_hash` is its SHA-256.
+    """CREATE TABLE IF NOT EXISTS ops.api_keys (
+        key_id text PRIMARY KEY, key_hash bytea NOT NULL UNIQUE, name text NOT NULL,
+        scopes text[] NOT NULL, created_at timestamptz NOT NULL, revoked_at timestamptz)""",
+    # The one way to the keys that the API has: those that are valid, with its reader's rights.
+    """CREATE OR REPLACE FUNCTION online.active_api_keys()
+        RETURNS TABLE (key_id text, key_hash bytea, name text, scopes text[])
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+        AS $$SELECT key_id, key_hash, name, scopes FROM ops.api_keys WHERE revoked_at IS NULL$$""",
     # Which publication a batch view shows; `version` grows with each.
     """CREATE TABLE IF NOT EXISTS ops.published_views (
         view text PRIMARY KEY, version bigint NOT NULL, as_of_date date NOT NULL,
@@ -122,15 +144,6 @@ def ddl() -> list[str]:
     batch = [statement for view in PUBLISHED.values() for statement in batch_table(view)]
     return [*DIMENSIONS, *RAW, *OPERATIONS, *online, *batch]
 
-    # Who may call the API. A key itself is nowhere: `key_hash` is its SHA-256.
-    """CREATE TABLE IF NOT EXISTS ops.api_keys (
-        key_id text PRIMARY KEY, key_hash bytea NOT NULL UNIQUE, name text NOT NULL,
-        scopes text[] NOT NULL, created_at timestamptz NOT NULL, revoked_at timestamptz)""",
-    # The one way to the keys that the API has: those that are valid, with its reader's rights.
-    """CREATE OR REPLACE FUNCTION online.active_api_keys()
-        RETURNS TABLE (key_id text, key_hash bytea, name text, scopes text[])
-        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-        AS $$SELECT key_id, key_hash, name, scopes FROM ops.api_keys WHERE revoked_at IS NULL$$""",
 
 def pii_columns() -> dict[str, list[str]]:
     """`schema.table` -> columns that hold personal data, for column-wise grants."""

@@ -24,6 +24,7 @@ class Endpoints:
     api: str | None = None
     api_key: str | None = None
     lake: str
+    dashboard: str | None = None
 
     @classmethod
     def read(cls, home: Path) -> Endpoints:
@@ -39,8 +40,12 @@ class Endpoints:
             ) from error
 
     def write(self, home: Path) -> None:
-        """Replace the file of this home; only its owner can read it."""
-        write_private(home / ENDPOINTS_FILE, json.dumps(asdict(self), indent=2) + "\n")
+        """Replace the file of this home; only its owner can read it.
+
+        There is a dashboard in it for as long as one is served.
+        """
+        known = {name: at for name, at in asdict(self).items() if at or name != "dashboard"}
+        write_private(home / ENDPOINTS_FILE, json.dumps(known, indent=2) + "\n")
 
     def __repr__(self) -> str:
         return f"Endpoints(kafka={self.kafka!r}, lake={self.lake!r}, …)"

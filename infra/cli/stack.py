@@ -32,10 +32,16 @@ def up(*, as_json: bool) -> None:
 
 @click.command()
 def down() -> None:
-    """Stop the embedded services, and Airflow first if it runs; the data stays."""
+    """Stop the embedded services, and first what uses them: API, dashboard, Airflow.
+
+    The data stays.
+    """
     from infra.airflow_stack import AirflowStack  # noqa: PLC0415
+    from infra.web_service import web_services  # noqa: PLC0415
 
     settings = load_settings()
+    for service in web_services(settings):
+        service.down()
     AirflowStack(settings).down()
     Stack(settings).down()
 
@@ -53,22 +59,24 @@ def status(*, as_json: bool) -> None:
     settings = load_settings()
     health = Stack(settings).status()
     airflow = _airflow(settings)
+    web = _web(settings)
     streams = living_streams(settings.home)
     sections = read_sections(_postgres(settings) if health["postgres"].running else None)
     if as_json:
         services = {name: one.to_json() for name, one in health.items()}
         parts = {name: one.to_json() for name, one in airflow.items()}
         told = {name: section.document for name, section in sections.items()}
-        known = {**services, "streams": streams, "airflow": parts, **told}
+        web_parts = {name: one.to_json() for name, one in web.items()}
+        known = {**services, **web_parts, "streams": streams, "airflow": parts, **told}
         click.echo(json.dumps(known, default=str))
     else:
         named = {f"airflow {part}": one for part, one in airflow.items()}
-        _show({**health, **named}, as_json=False)
+        _show({**health, **web, **named}, as_json=False)
         for line in stream_lines(streams):
             click.echo(line)
         for name, section in sections.items():
             click.echo("\n".join([name, *(f"  {line}" for line in section.lines)]))
-    if not all(one.running for one in (*health.values(), *airflow.values())):
+    if not all(one.running for one in (*health.values(), *web.values(), *airflow.values())):
         raise click.exceptions.Exit(1)
 
 
@@ -109,6 +117,13 @@ def _airflow(settings: Settings) -> dict[str, Health]:
     from infra.airflow_stack import AirflowStack  # noqa: PLC0415
 
     return AirflowStack(settings).status()
+
+
+def _web(settings: Settings) -> dict[str, Health]:
+    """API and dashboard, where they run in the background."""
+    from infra.web_service import web_services  # noqa: PLC0415
+
+    return {name: one for each in web_services(settings) for name, one in each.status().items()}
 
 
 def _show(health: dict[str, Health], *, as_json: bool) -> None:

@@ -164,6 +164,7 @@ class Stack:
             redis=self._settings.redis or redis_url(port["redis"], passwords["redis"]),
             api=before.api if before else None,
             api_key=before.api_key if before else None,
+            dashboard=before.dashboard if before else None,
             lake=self._settings.lake_root,
         )
 

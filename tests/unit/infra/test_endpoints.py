@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,10 @@ def test_sqlalchemy_reaches_the_same_database_whatever_the_password_holds() -> N
     assert (url.username, url.password, url.host, url.port) == ("u@x", "p@${HOME}/", "h", 2)
     assert (url.database, url.query) == ("d", {"sslmode": "require", "options": "-c role=r r"})
     assert "$" not in sqlalchemy_url(conninfo), "Great Expectations would look for a variable"
+
+
+def test_a_dashboard_is_told_for_as_long_as_one_is_served(tmp_path: Path) -> None:
+    replace(SOME, dashboard="http://h:4").write(tmp_path)
+    assert Endpoints.read(tmp_path).dashboard == "http://h:4"
+    SOME.write(tmp_path)
+    assert "dashboard" not in json.loads((tmp_path / "endpoints.json").read_text())
