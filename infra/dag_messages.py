@@ -21,7 +21,7 @@ from infra.errors import UserflowError
 from infra.settings import Settings, load_settings
 from infra.slack import Message, post
 
-__all__ = ["CONNECTION", "run_date_of", "tell_failure", "tell_success", "webhook"]
+__all__ = ["CONNECTION", "asked_date_of", "run_date_of", "tell_failure", "tell_success", "webhook"]
 
 CONNECTION = "slack_alerts"
 # Where Slack's webhooks are, for a connection that holds the secret part alone.
@@ -36,16 +36,22 @@ def run_date_of(dag_run: Any) -> date:
 
     Not Airflow's `ds`, which is the day of the run, and which a manual run does not have.
     """
-    given = (dag_run.conf or {}).get("run_date")
-    if given:
-        return date.fromisoformat(given)
     ran_at: datetime = dag_run.run_after.astimezone(UTC)
-    return (ran_at - timedelta(days=1)).date()
+    return asked_date_of(dag_run) or (ran_at - timedelta(days=1)).date()
+
+
+def asked_date_of(dag_run: Any) -> date | None:
+    """The run's parameter `run_date`, if it has one."""
+    given = (dag_run.conf or {}).get("run_date")
+    return date.fromisoformat(given) if given else None
 
 
 def tell_failure(context: Mapping[str, Any]) -> None:
-    """A task failed for good: which one, of which day, and why."""
-    task = context["ti"]
+    """A task failed for good: which one, of which day, and why; unless it has told that itself."""
+    task, cause = context["ti"], _cause(context.get("exception"))
+    if isinstance(cause, UserflowError) and cause.is_told:
+        log.info("failed_as_told", dag=task.dag_id, task=task.task_id)
+        return
     _tell(
         Message(
             title=f"{task.dag_id} failed at {task.task_id}",
@@ -72,10 +78,15 @@ def tell_success(context: Mapping[str, Any]) -> None:
 
 def _why(error: object) -> str:
     """Sentences of ours are for people; the text of any other error may hold what is secret."""
-    cause = error.__cause__ if isinstance(error, AirflowException) else error
+    cause = _cause(error)
     if isinstance(cause, UserflowError):
         return str(cause)
     return f"It ended with {type(cause or error).__name__}." if error else "It was ended."
+
+
+def _cause(error: object) -> object:
+    """What a task of ours raised it from."""
+    return error.__cause__ if isinstance(error, AirflowException) else error
 
 
 def _run_url(task: Any) -> str | None:

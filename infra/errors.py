@@ -48,9 +48,13 @@ __all__ = [
 
 
 class UserflowError(Exception):
-    """What was found, what was expected, what to do: in one sentence. `exit_code`: a command's."""
+    """What was found, what was expected, what to do: in one sentence. `exit_code`: a command's.
+
+    `is_told`: Slack has heard of it already, and need not be told again.
+    """
 
     exit_code: ClassVar[int] = 1
+    is_told: bool = False
 
 
 class SetupError(UserflowError):

@@ -1,16 +1,13 @@
 """Looks at the streams from outside, and tells each trouble once, and once more when it is over.
 
-What is open is remembered in a file of the home and not in PostgreSQL, which may be the trouble. A
-message that Slack did not take is tried again the next time. While a service is away, what it would
-have said is not known, so nothing that was open ends.
+A message that Slack did not take is tried again the next time. While a service is away, what it
+would have said is not known, so nothing that was open ends.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,7 +15,7 @@ from confluent_kafka import KafkaException
 
 from infra.database import pipeline_conninfo
 from infra.endpoints import Endpoints
-from infra.private_files import write_private
+from infra.open_troubles import OpenTroubles
 from infra.settings import Settings
 from infra.slack import Message, post
 from infra.stream_status import living_streams
@@ -95,14 +92,13 @@ def watch(settings: Settings) -> Watched:
     seen = look(settings)
     limits = Limits(lag=settings.watchdog_lag, silence_s=settings.watchdog_silence)
     now = {trouble.key: trouble for trouble in troubles(seen, limits)}
-    file = settings.home / FILE
-    before = _remembered(file)
+    known = OpenTroubles(settings.home / FILE)
+    before = known.read()
     began = [trouble for key, trouble in now.items() if key not in before]
     ended = [] if seen.away else [key for key in before if key not in now]
     told = {one.key: one.title for one in began if _tell(settings, _begun(one))}
     over = {key for key in ended if _tell(settings, _over(before[key]))}
-    open_now = {key: title for key, title in (before | told).items() if key not in over}
-    write_private(file, json.dumps(open_now, indent=2) + "\n")
+    known.change(told=told, over=over)
     return Watched(
         open=tuple(now),
         began=tuple(one.key for one in began),
@@ -170,15 +166,6 @@ def _job(
         restarts=max((one["restarts"].get(job, 0) for one in mine), default=0),
         is_alive=bool(mine),
     )
-
-
-def _remembered(file: Path) -> dict[str, str]:
-    """Key -> title of what was open at the last look."""
-    try:
-        known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return known
 
 
 def _tell(settings: Settings, message: Message) -> bool:

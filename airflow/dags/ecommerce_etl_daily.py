@@ -2,8 +2,9 @@
 
 The raw events of the day pass their gate; Spark makes sessions, daily metrics and products of
 them, and sums up the transactions; from both come segments and the features of recommendations
-over 30 days; then the warehouse gets the day's figures, and Slack hears of it. Every step replaces
-what it wrote for that day, so any of them may be run again.
+over 30 days; then the warehouse gets the day's figures, readers get the segments and features
+online, and Slack hears of it. Every step replaces what it wrote for that day, so any of them may be
+run again.
 """
 
 from airflow.sdk import DAG
@@ -25,9 +26,7 @@ STEPS = {
     "recommendation_features": Step(
         calls=SPARK, given={"name": "recommendation_features"}, after=PROCESSED
     ),
-    "load_warehouse": Step(
-        calls="infra.marts:build_marts", given={"select": ("fact_daily_metrics",)}, after=DERIVED
-    ),
+    "load_warehouse": Step(calls="infra.warehouse:load_warehouse", after=DERIVED),
     "quality_report": Step(calls="infra.quality_report:report", after=("load_warehouse",)),
 }
 

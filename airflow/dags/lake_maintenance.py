@@ -6,8 +6,8 @@ from airflow.sdk import DAG
 from wiring import Step, shared, wire
 
 STEPS = {
-    "optimize": Step(calls="infra.maintenance:optimize", is_dated=False),
-    "vacuum": Step(calls="infra.maintenance:vacuum", after=("optimize",), is_dated=False),
+    "optimize": Step(calls="infra.maintenance:optimize", dated="never"),
+    "vacuum": Step(calls="infra.maintenance:vacuum", after=("optimize",), dated="never"),
     "retention": Step(calls="infra.maintenance:retain", after=("vacuum",)),
 }
 

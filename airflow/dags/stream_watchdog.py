@@ -5,7 +5,7 @@ they were started again. Slack hears of each trouble once, and once when it is o
 from airflow.sdk import DAG
 from wiring import Step, shared, wire
 
-STEPS = {"watch_streams": Step(calls="infra.watchdog:watch", is_dated=False, tells=True)}
+STEPS = {"watch_streams": Step(calls="infra.watchdog:watch", dated="never", tells=True)}
 
 with DAG(
     "stream_watchdog",

@@ -12,13 +12,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from airflow.sdk import Param, XComArg, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from infra.dag_messages import run_date_of, tell_failure, tell_success, webhook
-from infra.errors import GateFailed, SettingsError, SetupError
+from infra.dag_messages import asked_date_of, run_date_of, tell_failure, tell_success, webhook
+from infra.errors import GateFailed, SettingsError, SetupError, UserflowError
 from infra.settings import load_settings
 
 __all__ = ["Step", "notify_slack", "shared", "wire"]
@@ -29,15 +29,18 @@ PARAMETER = "The day that is processed; the UTC day before the run when it is le
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A task as a row: `calls` a function, `module:name`, with the settings, the run date if it
-    `is_dated`, and `given`; `after`: the tasks that it waits for. `tells`: it writes to Slack
-    itself; for all others the run does, once.
+    """A task as a row: `calls` a function, `module:name`, with the settings, a run date, and
+    `given`; `after`: the tasks that it waits for. `tells`: it writes to Slack itself; for all
+    others the run does, once.
+
+    `dated`: the run date is the day before where nobody asks for another, or only one that is
+    `asked` for (else None), or the function takes none.
     """
 
     calls: str
     given: Mapping[str, object] = field(default_factory=dict)
     after: tuple[str, ...] = ()
-    is_dated: bool = True
+    dated: Literal["always", "asked", "never"] = "always"
     tells: bool = False
 
 
@@ -82,13 +85,16 @@ def run_step(*, row: dict[str, Any], dag_run: Any = None) -> Any:
     """
     module, _, name = row["calls"].partition(":")
     function = getattr(importlib.import_module(module), name)
-    dated = {"run_date": run_date_of(dag_run)} if row["is_dated"] else {}
+    days = {"always": run_date_of, "asked": asked_date_of}
+    dated = {"run_date": days[row["dated"]](dag_run)} if row["dated"] in days else {}
     try:
         settings = load_settings()
         told = {"slack_webhook": webhook(settings) if row["tells"] else None}
         return _plain(function(settings=settings.model_copy(update=told), **dated, **row["given"]))
-    except (GateFailed, SettingsError, SetupError) as error:
-        raise AirflowFailException(str(error)) from error
+    except UserflowError as error:
+        if error.is_told or isinstance(error, GateFailed | SettingsError | SetupError):
+            raise AirflowFailException(str(error)) from error
+        raise
 
 
 @task

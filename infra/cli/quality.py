@@ -49,6 +49,32 @@ def run(*, suite: str, run_date: date, tables: tuple[str, ...], as_json: bool) -
     _show(report.to_json(), as_json=as_json)
 
 
+@quality.command()
+def monitor() -> None:
+    """Look at the newest raw events and at session_features, as Airflow does all the time.
+
+    Slack hears of each failure once, and once when it is over. Exit code 1 while anything fails
+    that stops.
+    """
+    from infra.quality_monitor import MONITORED  # noqa: PLC0415
+    from infra.quality_monitor import monitor as look_at  # noqa: PLC0415
+
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    failed = False
+    for suite, tables in MONITORED.items():
+        try:
+            seen = look_at(settings, suite=suite, tables=tables)
+        except GateFailed as failure:
+            failed = True
+            click.echo(str(failure), err=True)
+        else:
+            of_day = f"of {seen.run_date} passes" if seen.run_date else "has nothing to look at"
+            click.echo(f"gate {suite} {of_day}")
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
 def _check_names(suite: str, tables: tuple[str, ...]) -> None:
     from infra.quality import table_names  # noqa: PLC0415
 

@@ -15,7 +15,7 @@ from fake_slack import PATH, Slack, slack
 from structlog.testing import capture_logs
 
 from infra import dag_messages
-from infra.dag_messages import run_date_of, tell_failure, tell_success
+from infra.dag_messages import asked_date_of, run_date_of, tell_failure, tell_success
 from infra.errors import GateFailed
 
 BASE_URL = "http://127.0.0.1:8080"
@@ -71,6 +71,11 @@ def test_the_run_date_is_the_parameter_or_the_utc_day_before_the_run(
     given: str | None, run_after: str, day: date
 ) -> None:
     assert run_date_of(run_of(given, run_after)) == day
+
+
+def test_a_run_that_asks_for_a_day_is_known_from_one_that_does_not() -> None:
+    assert asked_date_of(run_of("2026-05-01")) == date(2026, 5, 1)
+    assert asked_date_of(run_of()) is None
 
 
 def test_the_connections_webhook_comes_first(
@@ -135,6 +140,16 @@ def test_a_failure_says_our_sentences_and_of_others_the_name_alone(
     assert says in text_of(body)
     assert "hush" not in str(body)
     assert "userflow airflow trigger behavior_log_daily --date 2026-07-01" in text_of(body)
+
+
+def test_a_failure_that_was_told_already_is_not_told_again(
+    receiver: Slack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, password=receiver.url)
+    told = GateFailed("1 of 9 expectations failed.")
+    told.is_told = True
+    tell_failure(context_of(failed(told)))
+    assert receiver.bodies == []
 
 
 @pytest.mark.parametrize("answer", [(404, {}, 0), (500, {"retry-after": "9999"}, 0)])

@@ -14,6 +14,7 @@ import pytest
 from dag_bag import DAGS, read_dags
 
 from infra.dag_messages import tell_failure, tell_success
+from infra.quality_monitor import MONITORED
 
 MARTS = "mart_user_daily mart_funnel_daily mart_product_daily mart_orders"
 # DAG, schedule, arrows: what stands at the left of one comes before all that stands at the right.
@@ -124,11 +125,16 @@ def test_what_the_tables_call_exists_and_takes_what_it_is_given(dags: dict[str, 
         module, _, name = row["calls"].partition(":")
         if module in missing:
             continue
-        dated = {"run_date": None} if row["is_dated"] else {}
+        dated = {"run_date": None} if row["dated"] != "never" else {}
         function = getattr(importlib.import_module(module), name)
         inspect.signature(function).bind(settings=None, **dated, **row["given"])
     if missing:
         pytest.skip(f"not there yet: {', '.join(sorted(missing))}")
+
+
+def test_the_monitor_looks_at_what_the_command_looks_at(dags: dict[str, Any]) -> None:
+    given = [task.op_kwargs["row"]["given"] for task in dags["quality_monitor"].tasks]
+    assert {one["suite"]: one.get("tables", ()) for one in given} == MONITORED
 
 
 def is_there(module: str) -> bool:
