@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -31,6 +33,24 @@ def test_help_imports_nothing_heavy() -> None:
         f"sys.exit(', '.join(m for m in {HEAVY!r} if m in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+def test_status_imports_what_it_shows_and_no_more(tmp_path: Path) -> None:
+    """In a home where nothing runs; a look at it should take no longer than a blink."""
+    others = ("pyspark", "polars", "pandas", "pyarrow", "httpx", "structlog", "fastapi")
+    code = (
+        "import sys; from infra.cli import main; main(['status'], standalone_mode=False); "
+        f"sys.exit(', '.join(m for m in {others!r} if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "USERFLOW_HOME": str(tmp_path)},
+    )
+    assert "does not answer" in done.stdout
     assert done.stderr.strip() == ""
 
 
