@@ -16,6 +16,7 @@ from serving.api.keys import KeyRing
 from serving.api.rates import Rates
 from serving.api.services import Services
 from serving.collector.kafka import KafkaEventLog
+from serving.metrics.values import Metrics
 from serving.online.postgres_rows import PostgresRows
 from serving.online.reader import OnlineReader
 from serving.online.redis_link import RedisLink
@@ -53,6 +54,7 @@ def make_services(settings: Settings, endpoints: Endpoints) -> Services:
     events = KafkaEventLog(endpoints.kafka)
     link = RedisLink(endpoints.redis, timeout_s=chosen.store_timeout_s)
     degraded = DegradedSources(postgres)
+    metrics = Metrics()
     online = OnlineReader(RedisRows(link), PostgresRows(postgres), degraded)
     return Services(
         settings=chosen,
@@ -62,6 +64,7 @@ def make_services(settings: Settings, endpoints: Endpoints) -> Services:
         redis=redis,
         link=link,
         degraded=degraded,
+        metrics=metrics,
         rates=Rates(chosen.rate_per_s),
         probes={"postgres": postgres.answers, "redis": link.answers},
         events=events,
@@ -69,6 +72,11 @@ def make_services(settings: Settings, endpoints: Endpoints) -> Services:
         archive=DeltaArchive(settings.lake_root),
         samples=sample_pages(endpoints.postgres) if settings.samples else None,
         recommender=build(
-            online=online, redis=redis, postgres=postgres, events=events, arms=arms_of(settings)
+            online=online,
+            link=link,
+            postgres=postgres,
+            events=events,
+            arms=arms_of(settings),
+            metrics=metrics,
         ),
     )

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, Field
 
 from serving.api.auth import needs
+from serving.api.json_body import read_json
+from serving.api.recommend_documents import PAIRS, RANKED
 from serving.api.services import Services, services_of
-from serving.errors import TooLarge, Unavailable
+from serving.errors import TooLarge, Unavailable, Unprocessable
 from serving.recommend.answer import Asked, Domain
 from serving.recommend.recommender import Recommender
 
@@ -40,25 +42,23 @@ class Choice(BaseModel):
     domain: Domain | None = Field(
         default=None, description="What to recommend; that of the user when left out."
     )
-    country: str | None = Field(default=None, max_length=LONGEST)
-    genre: str | None = Field(default=None, max_length=LONGEST)
-
-
-class Pairs(BaseModel):
-    """One user and the products that are candidates."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"user_id": "u1", "product_ids": ["p1", "p2"]}}
+    country: str | None = Field(
+        default=None, max_length=LONGEST, description="Of a reader that nobody knows."
     )
+    genre: str | None = Field(
+        default=None, max_length=LONGEST, description="For a reader that nobody knows."
+    )
+
+
+class Pairs(msgspec.Struct):
+    """One user and the products that are candidates, by either name."""
 
     user_id: str
-    product_ids: list[str] = Field(
-        validation_alias=AliasChoices("product_ids", "candidates"),
-        description="Also called `candidates`.",
-    )
+    product_ids: list[str] | None = None
+    candidates: list[str] | None = None
 
 
-@router.get("/recommendations/{user_id:path}")
+@router.get("/recommendations/{user_id:anything}", **RANKED)
 async def recommendations(
     user_id: str, choice: Annotated[Choice, Query()], ranks: Ranks
 ) -> Response:
@@ -71,14 +71,16 @@ async def recommendations(
     return _json((await ranks.recommend(asked)).to_json())
 
 
-@router.post("/recommendation-features")
-async def recommendation_features(pairs: Pairs, uses: Uses, ranks: Ranks) -> Response:
+@router.post("/recommendation-features", **PAIRS)
+async def recommendation_features(request: Request, uses: Uses, ranks: Ranks) -> Response:
     """The features that exist only for a user and a product together; null where one is unknown."""
-    if len(pairs.product_ids) > uses.settings.max_ids:
-        raise TooLarge(
-            f"One request may have {uses.settings.max_ids:,} products.", field="product_ids"
-        )
-    results = await ranks.features(pairs.user_id, pairs.product_ids)
+    pairs = await read_json(request, Pairs)
+    products = pairs.candidates if pairs.product_ids is None else pairs.product_ids
+    if products is None:
+        raise Unprocessable("product_ids: a list of products is missing.", field="product_ids")
+    if len(products) > uses.settings.max_ids:
+        raise TooLarge(f"A request may have {uses.settings.max_ids:,} ids.", field="product_ids")
+    results = await ranks.features(pairs.user_id, products)
     return _json({"user_id": pairs.user_id, "results": results})
 
 

@@ -20,6 +20,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "view": "a feature view",
         "source": "`redis`, `postgres`, or `none`: no such entity",
         "store": "`redis` or `postgres`",
+        "domain": "`commerce` or `webtoon`",
+        "arm": "an arm of the test of rankers",
+        "model": "who ranked: `rules`, `popularity`, or the name of a model",
+        "outcome": "`told`, or `lost`: Kafka did not take it",
     }
 )
 
@@ -84,6 +88,18 @@ _DECLARED = (
         kind=Kind.GAUGE,
         labels=("store",),
         help="Whether requests are sent to the store; asked at each scrape.",
+    ),
+    Metric(
+        name="userflow_api_recommendations_total",
+        kind=Kind.COUNTER,
+        labels=("domain", "arm", "model"),
+        help="Lists that were recommended.",
+    ),
+    Metric(
+        name="userflow_api_impressions_total",
+        kind=Kind.COUNTER,
+        labels=("outcome",),
+        help="Impressions, by what became of them.",
     ),
 )
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _DECLARED})

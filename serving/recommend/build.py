@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from redis.asyncio import Redis
-
 from serving.collector.log import EventLog
+from serving.metrics.values import Metrics
 from serving.online.reader import OnlineReader
+from serving.online.redis_link import RedisLink
 from serving.postgres import Postgres
 from serving.recommend.arms import Arms
 from serving.recommend.catalogue import Keeper
@@ -21,14 +21,20 @@ __all__ = ["build"]
 
 
 def build(
-    *, online: OnlineReader, redis: Redis, postgres: Postgres, events: EventLog, arms: Arms
+    *,
+    online: OnlineReader,
+    link: RedisLink,
+    postgres: Postgres,
+    events: EventLog,
+    arms: Arms,
+    metrics: Metrics,
 ) -> Recommender:
     """Nothing is connected yet."""
     products = Keeper(partial(load_products, postgres))
     episodes = Keeper(partial(load_episodes, postgres))
     return Recommender(
-        shopping=Shopping(online, RedisRecent(redis), products),
+        shopping=Shopping(online, RedisRecent(link), products),
         episodes=Episodes(online, episodes),
         arms=arms,
-        impressions=KafkaImpressions(events),
+        impressions=KafkaImpressions(events, metrics),
     )

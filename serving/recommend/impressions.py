@@ -18,12 +18,14 @@ import msgspec
 from features.topics import IMPRESSIONS
 from serving.collector.log import EventLog, Outgoing
 from serving.errors import Unavailable
+from serving.metrics.values import Metrics
 from serving.recommend.answer import Answer
 
 __all__ = ["Impressions", "KafkaImpressions", "MemoryImpressions", "impression_of"]
 
 # What waits while Kafka is away is memory of ours; beyond it impressions are lost, and counted.
 MOST_WAITING = 1_000
+TOLD, LOST = "told", "lost"
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -69,20 +71,24 @@ def impression_of(answer: Answer, shown_at: datetime) -> dict[str, Any]:
 
 
 class KafkaImpressions:
-    """Tells them to a log of events; `lost` counts those that it did not take."""
+    """Tells them to a log of events, and counts what it takes and what it does not."""
 
     def __init__(
-        self, log: EventLog, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        log: EventLog,
+        metrics: Metrics,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._log, self._now = log, now
+        self._log, self._metrics, self._now = log, metrics, now
         self._waiting: set[asyncio.Task[None]] = set()
-        self.told = 0
-        self.lost = 0
 
     def offer(self, answer: Answer) -> None:
         """Tell it behind the answer."""
+        of = (answer.domain, answer.arm, answer.ranker.name)
+        self._metrics.add("userflow_api_recommendations_total", 1, *of)
         if len(self._waiting) >= MOST_WAITING:
-            self.lost += 1
+            self._count(LOST)
             return
         task = asyncio.create_task(self._tell(answer, self._now()))
         self._waiting.add(task)
@@ -101,9 +107,13 @@ class KafkaImpressions:
         )
         try:
             await self._log.append([record])
-            self.told += 1
         except Unavailable:
-            self.lost += 1
+            self._count(LOST)
+        else:
+            self._count(TOLD)
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.add("userflow_api_impressions_total", 1, outcome)
 
 
 @dataclass

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from psycopg import sql
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from features.views import VIEWS
-from serving.errors import Unavailable
+from serving.online.redis_link import RedisLink, command
 from serving.postgres import Postgres
 from serving.recommend.catalogue import Catalogue, catalogue_of, episode_heat, product_heat
 from serving.recommend.episodes import EPISODE_FEATURES
@@ -31,17 +29,16 @@ SHARES = """
 class RedisRecent:
     """`user_recent_products:{user_id}`."""
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
         self._key = VIEWS["commerce_user_features"].redis_lists["recent_product_ids"]
 
     async def of(self, user_id: str) -> list[str]:
         """At most 50, oldest first."""
-        try:
-            found = await self._client.lrange(self._key.format(user_id=user_id), 0, -1)
-        except (RedisError, OSError) as error:
-            raise Unavailable("Redis does not answer.") from error
-        return [str(name) for name in found]
+        key = self._key.format(user_id=user_id).encode("utf-8", "surrogatepass")
+        (found,) = await self._link.call(command("LRANGE", key, "-50", "-1"), 1)
+        # Anything else is an error of Redis, as for a key that holds no list.
+        return [name.decode("utf-8", "replace") for name in found] if type(found) is list else []
 
 
 async def load_products(postgres: Postgres) -> Catalogue:

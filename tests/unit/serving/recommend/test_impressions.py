@@ -12,6 +12,7 @@ import pytest
 
 from features.topics import IMPRESSIONS
 from serving.collector.log import EventLog, MemoryEventLog, Outgoing
+from serving.metrics.values import Metrics
 from serving.recommend import impressions
 from serving.recommend.answer import Answer, Asked, Found
 from serving.recommend.impressions import KafkaImpressions, impression_of
@@ -39,15 +40,30 @@ ANSWER = Answer(
 )
 
 
-def told(log: EventLog, *answers: Answer) -> KafkaImpressions:
-    async def offer() -> KafkaImpressions:
-        teller = KafkaImpressions(log, now=lambda: SHOWN_AT)
+def told(log: EventLog, *answers: Answer) -> tuple[int, int]:
+    """How many were told, and how many lost."""
+    metrics = Metrics()
+
+    async def offer() -> None:
+        teller = KafkaImpressions(log, metrics, now=lambda: SHOWN_AT)
         for answer in answers:
             teller.offer(answer)
         await teller.drain()
-        return teller
 
-    return asyncio.run(offer())
+    asyncio.run(offer())
+    counted = metrics.exposition().decode()
+    told, lost = (_count(counted, outcome) for outcome in ("told", "lost"))
+    assert (
+        f'userflow_api_recommendations_total{{arm="rules",domain="commerce",model="rules"}} '
+        f"{len(answers)}.0" in counted
+    )
+    return told, lost
+
+
+def _count(exposition: str, outcome: str) -> int:
+    name = f'userflow_api_impressions_total{{outcome="{outcome}"}} '
+    found = [line.removeprefix(name) for line in exposition.splitlines() if line.startswith(name)]
+    return int(float(found[0])) if found else 0
 
 
 def test_an_impression_has_what_was_shown_and_what_decided() -> None:
@@ -87,15 +103,13 @@ def test_the_id_of_a_message_is_that_of_its_request() -> None:
 
 def test_impressions_of_a_user_share_a_partition() -> None:
     log = MemoryEventLog()
-    teller = told(log, ANSWER, ANSWER)
-    assert (teller.told, teller.lost) == (2, 0)
+    assert told(log, ANSWER, ANSWER) == (2, 0)
     assert {(record.topic, record.key) for record in log.records} == {(IMPRESSIONS, "u1")}
     assert msgspec.json.decode(log.records[0].value) == impression_of(ANSWER, SHOWN_AT)
 
 
 def test_what_kafka_does_not_take_is_counted() -> None:
-    teller = told(MemoryEventLog(away=True), ANSWER)
-    assert (teller.told, teller.lost) == (0, 1)
+    assert told(MemoryEventLog(away=True), ANSWER) == (0, 1)
 
 
 class Stuck:
@@ -110,5 +124,4 @@ class Stuck:
 
 def test_no_more_wait_than_memory_is_set_aside_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(impressions, "MOST_WAITING", 3)
-    teller = told(Stuck(), *[ANSWER] * 5)
-    assert (teller.told, teller.lost) == (3, 2)
+    assert told(Stuck(), *[ANSWER] * 5) == (3, 2)
