@@ -222,6 +222,12 @@ class Settings(BaseSettings):
         description="Name of the test of that model: another one divides the users anew",
     )
 
+    samples: bool = Field(
+        default=False,
+        description="Whether the API has the sample pages below `/samples`: whoever can open them "
+        "may collect and read",
+    )
+
     @field_validator("buckets")
     @classmethod
     def _spread_evenly(cls, buckets: int, info: ValidationInfo) -> int:
