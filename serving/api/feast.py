@@ -8,78 +8,57 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated, Any
+import time
 
 import msgspec
-from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends, Request, Response
 
 from serving.api.auth import needs
+from serving.api.direct import DirectRoute
+from serving.api.feast_documents import GET_ONLINE_FEATURES
+from serving.api.features import count_rows
+from serving.api.json_body import read_json
 from serving.api.services import Services, services_of
 from serving.errors import TooLarge
-from serving.feast.answer import answer
-from serving.feast.request import Asked, NotInFeast, asked_views, entity_count, ids_of
-from serving.online.rows import Row, unknown
+from serving.feast.answer import Read, answer
+from serving.feast.request import Asked, NotInFeast, Wanted, asked_views, entity_count, ids_of
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["feast"])
-Uses = Annotated[Services, Depends(services_of)]
+# `DirectRoute` asks for the key; the dependency is for `/docs`.
+router = APIRouter(tags=["feast"], route_class=DirectRoute, dependencies=[Depends(needs("read"))])
 
 
-class OnlineFeatures(BaseModel):
-    """What Feast's client sends."""
-
-    entities: dict[str, list[Any]] = Field(
-        description="For each join key its values, one for each entity.",
-        examples=[{"user_id": ["u1", "u2"]}],
-    )
-    features: list[str] = Field(
-        default=[],
-        description="`view:feature`, or nothing and a `feature_service`.",
-        examples=[["user_features:read_count_24h", "user_features:top_genre_24h"]],
-    )
-    feature_service: str | None = Field(
-        default=None, description="The name of a view: all of its features."
-    )
-    full_feature_names: bool = Field(
-        default=False, description="Answer with names like `user_features__read_count_24h`."
-    )
-    include_feature_view_version_metadata: bool = False
-
-
-@router.post("/get-online-features", dependencies=[Depends(needs("read"))])
-async def get_online_features(wanted: OnlineFeatures, uses: Uses) -> Response:
+@router.post("/get-online-features", **GET_ONLINE_FEATURES)
+async def get_online_features(request: Request) -> Response:
     """Features of entities, as Feast's feature server answers."""
+    uses, wanted = services_of(request), await read_json(request, Wanted)
     if entity_count(wanted.entities) > uses.settings.max_ids:
-        raise TooLarge(
-            f"One request may have {uses.settings.max_ids:,} entities.", field="entities"
-        )
+        most = f"A request may have {uses.settings.max_ids:,} entities."
+        raise TooLarge(most, field="entities")
+    full_names = wanted.full_feature_names
     try:
-        views = asked_views(
-            wanted.features, wanted.feature_service, full_names=wanted.full_feature_names
-        )
+        views = asked_views(wanted.features, wanted.feature_service, full_names=full_names)
     except NotInFeast as error:
         return _unknown(error)
-    read = await asyncio.gather(*(_read(asked, wanted.entities, uses) for asked in views))
+    reads = await asyncio.gather(*[_read(asked, wanted, uses) for asked in views])
     keys = {name for asked in views for name in asked.view.key}
-    document = answer(
+    body = answer(
         {name: values for name, values in wanted.entities.items() if name in keys},
-        list(zip(views, read, strict=True)),
-        full_names=wanted.full_feature_names,
+        reads,
+        now_ms=time.time_ns() // 1_000_000,
+        full_names=full_names,
         with_versions=wanted.include_feature_view_version_metadata,
     )
-    return Response(msgspec.json.encode(document), media_type="application/json")
+    return Response(body, media_type="application/json")
 
 
-async def _read(asked: Asked, entities: dict[str, list[Any]], uses: Services) -> list[Row]:
-    ids = ids_of(asked.view, entities)
-    # An entity may be asked for more than once.
-    known = list(dict.fromkeys(one for one in ids if one is not None))
-    names = [column.name for column in asked.features]
-    rows = await uses.online.read(asked.view.name, known, names)
-    by_id = dict(zip(known, rows, strict=True))
-    return [by_id[one] if one is not None else unknown("") for one in ids]
+async def _read(asked: Asked, wanted: Wanted, uses: Services) -> Read:
+    ids = ids_of(asked.view, wanted.entities)
+    known = [one for one in ids if one is not None]
+    found = await uses.online.find(asked.view.name, known, asked.features)
+    count_rows(uses, found, len(set(known)))
+    return Read(ids, found)
 
 
 def _unknown(error: NotInFeast) -> Response:

@@ -15,7 +15,7 @@ from serving.errors import NotFound, TooLarge
 from serving.online.reader import Answer
 from serving.online.served import served_view
 
-__all__ = ["router"]
+__all__ = ["count_rows", "router"]
 
 
 class _Anything(Convertor[str]):
@@ -57,7 +57,7 @@ async def one(request: Request) -> Response:
     uses, view = services_of(request), request.path_params["view"]
     entity_id: str = request.path_params["id"]
     answer = await uses.online.find(view, [entity_id])
-    _count(uses, answer, 1)
+    count_rows(uses, answer, 1)
     if not answer.found:
         raise NotFound(_unknown(view, entity_id))
     return _answered(answer.documents([entity_id])[0], answer)
@@ -74,7 +74,7 @@ async def many(request: Request) -> Response:
     if len(wanted.ids) > uses.settings.max_ids:
         raise TooLarge(f"A request may have {uses.settings.max_ids:,} ids.", field="ids")
     answer = await uses.online.find(wanted.view, wanted.ids, wanted.features)
-    _count(uses, answer, len(wanted.ids))
+    count_rows(uses, answer, len(wanted.ids))
     return _answered(b'{"results":[%b]}' % b",".join(answer.documents(wanted.ids)), answer)
 
 
@@ -90,7 +90,8 @@ def _unknown(view: str, entity_id: str) -> str:
     return f"{known}; an id has the form `{served.id_form}`."
 
 
-def _count(uses: Services, answer: Answer, asked: int) -> None:
+def count_rows(uses: Services, answer: Answer, asked: int) -> None:
+    """Count where the rows of an answer came from."""
     view, metrics = answer.plan.view.name, uses.metrics
     sources = [found.source for found in answer.found.values()]
     for source in ("redis", "postgres"):

@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
-from features.columns import Column, ColumnType
+import msgspec
+
+from features.columns import Column
 from serving.errors import BadRequest, NotFound, Unprocessable
 from serving.online.served import SERVED, ServedView
 
-__all__ = ["Asked", "NotInFeast", "asked_views", "entity_count", "ids_of"]
+__all__ = ["Asked", "NotInFeast", "Value", "Wanted", "asked_views", "entity_count", "ids_of"]
+
+Value = str | int | float | None
+LONG_BITS = 63
+
+
+class Wanted(msgspec.Struct):
+    """What comes over the wire."""
+
+    entities: dict[str, list[Value]]
+    features: tuple[str, ...] = ()
+    feature_service: str | None = None
+    full_feature_names: bool = False
+    include_feature_view_version_metadata: bool = False
 
 
 class NotInFeast(NotFound):
@@ -21,19 +36,18 @@ class NotInFeast(NotFound):
         super().__init__(str(error), **error.details)
         self.feast_class = kind
 
-LONG_BITS = 63
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Features of one view, in the order of the request."""
 
     view: ServedView
-    features: tuple[Column, ...]
+    features: tuple[str, ...]
 
 
+@lru_cache(maxsize=256)
 def asked_views(
-    features: Sequence[str], service: str | None, *, full_names: bool
+    features: tuple[str, ...], service: str | None, *, full_names: bool
 ) -> tuple[Asked, ...]:
     """The views of a request, in the order in which it names them.
 
@@ -42,7 +56,7 @@ def asked_views(
     """
     if service:
         view = _view(service, "feature service", "FeatureServiceNotFoundException")
-        return (Asked(view, view.features),)
+        return (Asked(view, tuple(column.name for column in view.features)),)
     if not features:
         raise BadRequest("Say `features` or `feature_service`.", field="features")
     names: dict[str, list[str]] = {}
@@ -72,9 +86,10 @@ def _check_collisions(names: Mapping[str, Sequence[str]], *, full_names: bool) -
 def _asked(name: str, wanted: Sequence[str]) -> Asked:
     view = _view(name, "feature view", "FeatureViewNotFoundException")
     try:
-        return Asked(view, view.columns(wanted))
+        view.columns(wanted)
     except NotFound as error:
         raise NotInFeast(error, "FeatureViewNotFoundException") from None
+    return Asked(view, tuple(wanted))
 
 
 def _view(name: str, kind: str, feast_class: str) -> ServedView:
@@ -83,7 +98,7 @@ def _view(name: str, kind: str, feast_class: str) -> ServedView:
     raise NotInFeast(NotFound.named(kind, name, SERVED), feast_class)
 
 
-def entity_count(entities: Mapping[str, Sequence[Any]]) -> int:
+def entity_count(entities: Mapping[str, Sequence[Value]]) -> int:
     """How many entities are asked for; all lists must be of one length."""
     lengths = {len(values) for values in entities.values()}
     if len(lengths) != 1:
@@ -93,41 +108,32 @@ def entity_count(entities: Mapping[str, Sequence[Any]]) -> int:
     return lengths.pop()
 
 
-def ids_of(view: ServedView, entities: Mapping[str, Sequence[Any]]) -> list[str | None]:
+def ids_of(view: ServedView, entities: Mapping[str, Sequence[Value]]) -> list[str | None]:
     """The id of each entity as our reader takes it; None for what can be no id."""
     for name in view.key:
         if name not in entities:
             message = f"{view.name} has the join keys {', '.join(view.key)}; {name} is missing."
             raise Unprocessable(message, field=f"entities.{name}")
-    parts = [[_part(column, value) for value in entities[column.name]] for column in view.entity]
-    if len(parts) == 1:
-        return parts[0]
-    return [_joined(entity) for entity in zip(*parts, strict=True)]
+    parts = [
+        [one if type(one) is str else _part(column, one) for one in entities[column.name]]
+        for column in view.entity
+    ]
+    return parts[0] if len(parts) == 1 else list(map(_joined, *parts))
 
 
-def _joined(parts: tuple[str | None, ...]) -> str | None:
-    first, *others = parts
+def _joined(*parts: str | None) -> str | None:
+    known = [part for part in parts if part is not None]
     # An id is split from the right, so only its first part may hold the separator.
-    if first is None or any(part is None or "|" in part for part in others):
+    if len(known) < len(parts) or any("|" in part for part in known[1:]):
         return None
-    return "|".join((first, *others))  # type: ignore[arg-type]
+    return "|".join(known)
 
 
-def _part(column: Column, value: object) -> str | None:
+def _part(column: Column, value: Value) -> str | None:
     """The text that our reader takes; a time may be its seconds since 1970, as Feast has them."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise _unusable(column, value)
     if isinstance(value, int) and value.bit_length() > LONG_BITS:
-        raise _unusable(column, value)
-    text = str(value)
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise _unusable(column, value)
-    return text
-
-
-def _unusable(column: Column, value: object) -> Unprocessable:
-    kinds = {ColumnType.TIMESTAMP: "a time (ISO-8601, or seconds)", ColumnType.INT: "a number"}
-    message = f"{column.name} must be {kinds.get(column.type, 'text')}, not {ascii(value)[:80]}."
-    return Unprocessable(message, field=f"entities.{column.name}")
+        message = f"{column.name} has a number that does not fit into 64 bits."
+        raise Unprocessable(message, field=f"entities.{column.name}")
+    return str(value)
