@@ -1,0 +1,97 @@
+"""The join: for each label the number of the row of the log that belongs to its moment.
+
+1. Who an entity is becomes one number, a hash of its columns: sorting and comparing those is what
+   the join does. Labels say whom it is worth to look at.
+2. The rows of the log become a line of time (`serving.training.modes`), and the last row before a
+   label's moment is found by Polars' as-of join.
+3. Two entities may have the same hash. A label that got a row of somebody else shows it when the
+   row is read; then all is done again with other hashes (`serving.training.sets`).
+
+Entities are cut into parts by the same number, one part in memory at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from serving.training.log import FeatureLog
+from serving.training.modes import Mode
+
+__all__ = ["Asked", "entity_number", "matches"]
+
+SAMPLE = 100_000
+# A filter costs as much as it saves where it leaves more than this of the rows.
+WORTH = 0.5
+MATCH = {"label": pl.UInt32, "row": pl.UInt32}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """`labels`: `label`, its place; `entity`, its number; `at`. `number`: the same of the log.
+    `ttl_us`: rows that are older than that for every label need not be read.
+    """
+
+    labels: pl.DataFrame
+    number: pl.Expr
+    mode: Mode
+    ttl_us: int | None
+
+
+def entity_number(key: tuple[str, ...], seed: int) -> pl.Expr:
+    """One number for the columns of an entity."""
+    of = pl.col(key[0]) if len(key) == 1 else pl.struct(key)
+    return of.hash(seed)
+
+
+def matches(log: FeatureLog, asked: Asked, parts: int = 1) -> pl.DataFrame:
+    """`label` and `row` of the labels that have one, by row. `parts`: how many times the log is
+    read, and into how many parts what is held of it is cut.
+    """
+    found = [pl.DataFrame(schema=MATCH)]
+    for part in range(parts):
+        is_mine = (pl.col("entity") % parts == part) if parts > 1 else pl.lit(value=True)
+        labels = asked.labels.filter(is_mine)
+        if labels.height:
+            rows = _rows(log, asked, labels, is_mine)
+            found.append(_joined(labels, asked.mode.timeline(rows)))
+    return pl.concat(found).sort("row")
+
+
+def _joined(labels: pl.DataFrame, timeline: pl.DataFrame) -> pl.DataFrame:
+    joined = labels.sort("at").join_asof(
+        timeline, on="at", by="entity", strategy="backward", check_sortedness=False
+    )
+    return joined.select("label", "row").drop_nulls()
+
+
+def _rows(log: FeatureLog, asked: Asked, labels: pl.DataFrame, is_mine: pl.Expr) -> pl.DataFrame:
+    """What may be shown to one of the labels."""
+    key, mode = log.view.key, asked.mode
+    rows = (
+        log.scan([*key, *mode.columns])
+        .filter(mode.is_shown, _in_time(asked, labels))
+        .select("row", asked.number.alias("entity"), *mode.columns)
+        .filter(is_mine)
+    )
+    entities = labels.lazy().select(pl.col("entity").unique())
+    if _leaves(rows, entities) < WORTH:
+        rows = rows.join(entities, on="entity", how="semi", maintain_order="left")
+    return rows.collect(engine="streaming")
+
+
+def _in_time(asked: Asked, labels: pl.DataFrame) -> pl.Expr:
+    at = pl.col(asked.mode.time)
+    is_before = at <= labels["at"].max()
+    if asked.ttl_us is None:
+        return is_before
+    return is_before & (at >= labels["at"].min() - pl.duration(microseconds=asked.ttl_us))
+
+
+def _leaves(rows: pl.LazyFrame, entities: pl.LazyFrame) -> float:
+    """Which share of the rows is of these entities: of a sample."""
+    sample = rows.select("entity").head(SAMPLE).collect()
+    if sample.is_empty():
+        return 0.0
+    return sample.lazy().join(entities, on="entity", how="semi").collect().height / sample.height

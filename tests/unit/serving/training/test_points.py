@@ -1,0 +1,210 @@
+"""Every label gets the row that the naive oracle finds, whatever the log looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle.points import as_served, by_event_time
+
+from features.columns import polars_schema
+from features.views import VIEWS, FeatureView
+from serving.training import join, sets, training_set
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+UTC_US = pl.Datetime("us", "UTC")
+READER, VISIT, SESSION = (
+    VIEWS[name] for name in ("user_features", "session_features", "derived_session_features")
+)
+# view -> the entities that occur, and a feature that tells rows apart.
+ENTITIES: Mapping[str, tuple[Sequence[Any], ...]] = {
+    READER.name: (["u1"], ["u2"], ["u|3"]),
+    VISIT.name: (["s1", "e1"], ["s1", "e2"], ["s2", "e1"]),
+    SESSION.name: (["u1", START], ["u1", START + timedelta(seconds=1)], ["u2", START]),
+}
+TOLD_BY = {
+    READER.name: "read_count_24h",
+    VISIT.name: "event_count",
+    SESSION.name: "event_count",
+}
+ORACLES: Mapping[str, Callable[..., Any]] = {"as-served": as_served, "event-time": by_event_time}
+
+seconds = st.integers(0, 6).map(lambda n: START + timedelta(seconds=n))
+rows_of_a_log = st.lists(
+    st.fixed_dictionaries(
+        {
+            "who": st.integers(0, 2),
+            "event_at": seconds,
+            "available_at": seconds,
+            "generation": st.integers(0, 2),
+            "batch_id": st.integers(-1, 3),
+            "is_deleted": st.sampled_from([None, False, False, True]),
+            "file": st.integers(0, 2),
+        }
+    ),
+    max_size=14,
+    # An epoch says of an entity once what its row is and once that it is no more.
+    unique_by=lambda row: (
+        row["who"],
+        row["available_at"],
+        row["generation"],
+        row["batch_id"],
+        bool(row["is_deleted"]),
+    ),
+)
+labels = st.lists(st.tuples(st.sampled_from([0, 1, 2, 3, None]), st.none() | seconds), max_size=8)
+ttls = st.none() | st.integers(0, 3).map(lambda n: timedelta(seconds=n))
+
+
+def write_log(lake: str, view: FeatureView, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One commit for each `file` of the rows, and one without a row."""
+    schema = polars_schema(view.log_columns)
+    for file in (None, *sorted({row["file"] for row in rows})):
+        mine = [{**row, "feature_version": 1} for row in rows if row["file"] == file]
+        frame = pl.DataFrame(mine, schema=schema)
+        frame.write_delta(f"{lake}/features/{view.name}", mode="append")
+
+
+def logged(view: FeatureView, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """With the entity and a feature that is another one in every row; a mark has no feature."""
+    return [
+        {
+            **row,
+            **dict(zip(view.key, ENTITIES[view.name][row["who"]], strict=True)),
+            TOLD_BY[view.name]: None if row["is_deleted"] else number,
+        }
+        for number, row in enumerate(rows)
+    ]
+
+
+def label(view: FeatureView, who: int | None, at: datetime | None) -> dict[str, Any]:
+    known = ENTITIES[view.name]
+    nobody = ["nobody", *known[0][1:]]
+    entity = [None] * len(view.key) if who is None else [*known, nobody][who]
+    return {**dict(zip(view.key, entity, strict=True)), "label_at": at}
+
+
+def label_frame(view: FeatureView, asked: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(asked, schema={**polars_schema(view.entity), "label_at": UTC_US})
+
+
+def expected(
+    mode: str, log: Any, view: FeatureView, asked: Sequence[Mapping[str, Any]], ttl: Any
+) -> list[int | None]:
+    found = []
+    for one in asked:
+        entity = {name: one[name] for name in view.key}
+        row = one["label_at"] and ORACLES[mode](log, entity, one["label_at"], ttl)
+        found.append(row[TOLD_BY[view.name]] if row else None)
+    return found
+
+
+cases = st.fixed_dictionaries(
+    {
+        "view": st.sampled_from([READER, VISIT, SESSION]),
+        "rows": rows_of_a_log,
+        "asked": labels,
+        "ttl": ttls,
+        "parts": st.sampled_from([1, 1, 3]),
+    }
+)
+
+
+@pytest.mark.parametrize("mode", ORACLES)
+@given(case=cases)
+@settings(max_examples=60, deadline=None)
+def test_a_label_gets_the_row_of_its_moment(mode: Any, case: Any) -> None:
+    view, ttl = case["view"], case["ttl"]
+    log = logged(view, case["rows"])
+    wanted = [label(view, *one) for one in case["asked"]]
+    with TemporaryDirectory() as lake:
+        write_log(lake, view, log)
+        found = training_set(
+            label_frame(view, wanted),
+            [f"{view.name}:{TOLD_BY[view.name]}"],
+            lake=lake,
+            mode=mode,
+            ttl=ttl,
+            memory_bytes=max(1, len(log) * sets.BYTES_A_ROW // case["parts"]),
+        )
+    assert found[TOLD_BY[view.name]].to_list() == expected(mode, log, view, wanted, ttl)
+    assert found.drop(TOLD_BY[view.name]).equals(label_frame(view, wanted))
+
+
+def row(who: int, *, at: int, event: int = 0, **more: Any) -> dict[str, Any]:
+    return {
+        "who": who,
+        "event_at": START + timedelta(seconds=event),
+        "available_at": START + timedelta(seconds=at),
+        "generation": 1,
+        "batch_id": at,
+        "is_deleted": False,
+        "file": 0,
+        **more,
+    }
+
+
+def found_at(lake: Path, moments: Sequence[int], **options: Any) -> list[Any]:
+    asked = [label(READER, 0, START + timedelta(seconds=at)) for at in moments]
+    made = training_set(
+        label_frame(READER, asked), "user_features:read_count_24h", lake=str(lake), **options
+    )
+    return made["read_count_24h"].to_list()
+
+
+def test_entities_with_the_same_hash_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def same_at_first(key: tuple[str, ...], seed: int) -> pl.Expr:
+        tried.append(seed)
+        return join.entity_number(key, seed) % 1 if seed == 0 else join.entity_number(key, seed)
+
+    monkeypatch.setattr(sets, "entity_number", same_at_first)
+    write_log(str(tmp_path), READER, logged(READER, [row(0, at=1), row(1, at=2)]))
+    assert found_at(tmp_path, [3]) == [0]
+    assert tried == [0, 1]
+
+
+def test_a_moment_of_availability_counts_to_the_microsecond(tmp_path: Path) -> None:
+    write_log(str(tmp_path), READER, logged(READER, [row(0, at=1), row(0, at=2)]))
+    asked = [
+        label(READER, 0, START + timedelta(seconds=2) - timedelta(microseconds=n)) for n in (1, 0)
+    ]
+    found = training_set(
+        label_frame(READER, asked), "user_features:read_count_24h", lake=str(tmp_path)
+    )
+    assert found["read_count_24h"].to_list() == [0, 1]
+
+
+def test_an_age_counts_from_the_time_that_is_joined_on(tmp_path: Path) -> None:
+    write_log(str(tmp_path), READER, logged(READER, [row(0, at=5, event=3)]))
+    assert found_at(tmp_path, [5, 7, 8], ttl="2s") == [0, 0, None]
+    assert found_at(tmp_path, [3, 5, 6], ttl="2s", mode="event-time") == [0, 0, None]
+    other = {"user_features": "1s", "session_features": "1h"}
+    assert found_at(tmp_path, [6, 7], ttl=other) == [0, None]
+    assert found_at(tmp_path, [9999], ttl={"session_features": "1h"}) == [0]
+
+
+def test_what_only_time_does_to_a_row_is_not_seen_before(tmp_path: Path) -> None:
+    """An hour after its event a count falls to nothing; that row has the same newest event."""
+    log = [row(0, at=1, event=1), row(0, at=3600, event=1), row(0, at=7200, event=7100)]
+    write_log(str(tmp_path), READER, logged(READER, log))
+    moments = [1, 3599, 3600, 7099, 7100]
+    assert found_at(tmp_path, moments, mode="event-time") == [0, 0, 1, 1, 2]
+    assert found_at(tmp_path, [0, *moments, 7200]) == [None, 0, 0, 1, 1, 1, 2]
+
+
+def test_backfilled_rows_count_by_event_time_alone(tmp_path: Path) -> None:
+    log = [row(0, at=60, event=1, generation=0), row(0, at=90, event=80)]
+    write_log(str(tmp_path), READER, logged(READER, log))
+    assert found_at(tmp_path, [70, 85, 90], mode="event-time") == [0, 1, 1]
+    assert found_at(tmp_path, [70, 85, 90]) == [None, None, 1]

@@ -1,0 +1,378 @@
+"""What may be asked, how labels may look, and what is said when something does not fit."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from features.columns import polars_schema
+from features.errors import UnknownName
+from features.views import VIEWS
+from infra.cli import main
+from serving.training import BadFeatures, BadLabels, NoLog, TrainingSetError, training_set
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = START + timedelta(minutes=1)
+ROW: dict[str, Any] = {
+    "event_at": START,
+    "available_at": START,
+    "feature_version": 1,
+    "batch_id": 0,
+    "is_deleted": False,
+    "generation": 1,
+}
+ROWS = {
+    "user_features": {"user_id": "007", "country": "KR", "last_episode_ids": ["e1", "e2"]},
+    "session_features": {"session_id": "s1", "episode_id": "e1", "country": "JP"},
+    "segment_features": {"country": "KR", "genre": "drama", "hour_of_day": 3, "read_count_7d": 9},
+    "product_features": {"product_id": "p1", "view_count_1h": 5},
+    "derived_session_features": {"user_id": "007", "session_start": START, "event_count": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One row of some views."""
+    folder = tmp_path_factory.mktemp("lake")
+    for name, row in ROWS.items():
+        schema = polars_schema(VIEWS[name].log_columns)
+        rows = pl.DataFrame([{**ROW, **row}], schema=schema)
+        rows.write_delta(f"{folder}/features/{name}")
+    return str(folder)
+
+
+def one(lake: str, features: Any, **label: Any) -> dict[str, Any]:
+    """The row of a single label."""
+    return training_set(pl.DataFrame([{"label_at": LATER, **label}]), features, lake=lake).row(
+        0, named=True
+    )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["user_features:country", "user_features.country", ["user_features:country"], "country"],
+)
+def test_a_feature_has_several_names(lake: str, asked: Any) -> None:
+    assert one(lake, asked, user_id="007") == {
+        "label_at": LATER,
+        "user_id": "007",
+        "country": "KR",
+    }
+
+
+def test_views_with_different_keys_are_joined_in_one_call(lake: str) -> None:
+    who = {"user_id": "007", "product_id": "p1", "session_start": START}
+    asked = (
+        "product_features:view_count_1h",
+        "user_features:country",
+        "derived_session_features:event_count",
+    )
+    found = one(lake, ", ".join(asked), **who)
+    assert list(found)[4:] == ["view_count_1h", "country", "event_count"]
+    assert list(found.values())[4:] == [5, "KR", 2]
+
+
+def test_columns_of_the_same_name_are_told_apart(lake: str) -> None:
+    who = {"user_id": "007", "session_id": "s1", "episode_id": "e1"}
+    found = one(lake, ["user_features:country", "session_features:country"], **who)
+    assert found["user_features__country"] == "KR"
+    assert found["session_features__country"] == "JP"
+    found = one(lake, ["user_features:country"], user_id="007", country="mine")
+    assert (found["country"], found["user_features__country"]) == ("mine", "KR")
+
+
+def test_all_features_of_a_view_and_what_the_log_knows_of_a_row(lake: str) -> None:
+    found = one(lake, ["user_features:*", "user_features:available_at"], user_id="007")
+    names = [column.name for column in VIEWS["user_features"].features]
+    assert list(found) == ["label_at", "user_id", *names, "available_at"]
+    assert found["available_at"] == START
+    assert found["last_episode_ids"] == ["e1", "e2"]
+
+
+def test_a_bare_name_is_the_one_of_the_view_that_the_labels_can_be_joined_to(lake: str) -> None:
+    assert (
+        one(lake, "read_count_7d", country="KR", genre="drama", hour_of_day=3)["read_count_7d"] == 9
+    )
+    with pytest.raises(BadFeatures, match=r"user_features:read_count_24h, episode_features:read"):
+        one(lake, "read_count_24h", user_id="007", episode_id="e1")
+    with pytest.raises(BadFeatures, match="user_features:read_count_24h"):
+        one(lake, "read_count_24h", nobody="007")
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
+        ("user_feature:country", "user_features"),
+        ("user_features:county", "country"),
+        ("avg_completion_rat_24h", "avg_completion_rate_24h"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(lake: str, asked: str, near: str) -> None:
+    with pytest.raises(UnknownName, match=rf"There is no .*\b{near}\b"):
+        one(lake, asked, user_id="007")
+
+
+def test_a_batch_view_has_no_past(lake: str) -> None:
+    with pytest.raises(BadFeatures, match="user_features_daily is a batch view and keeps no log"):
+        one(lake, "user_features_daily:top_genre", user_id="007")
+
+
+@pytest.mark.parametrize("asked", ["", [], " , "])
+def test_nothing_asked_for_is_refused(lake: str, asked: Any) -> None:
+    with pytest.raises(BadFeatures, match="No feature"):
+        one(lake, asked, user_id="007")
+
+
+def test_a_name_that_is_taken_twice_is_refused(lake: str) -> None:
+    with pytest.raises(BadFeatures, match="user_features__country already"):
+        one(lake, "user_features:country", user_id="007", country="", user_features__country="")
+
+
+def test_labels_say_who_and_when(lake: str) -> None:
+    with pytest.raises(BadLabels, match=r"lack user_id.* found label_at, id; expected user_id"):
+        one(lake, "user_features:country", id="007")
+    frame = pl.DataFrame({"user_id": ["007"], "day": ["2026"]})
+    with pytest.raises(BadLabels, match=r"found user_id, day; expected a column label_at \(or"):
+        training_set(frame, "user_features:country", lake=lake)
+
+
+@pytest.mark.parametrize("name", ["label_at", "event_timestamp", "timestamp"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        LATER,
+        LATER.replace(tzinfo=None),
+        LATER.isoformat(),
+        "2026-01-01T09:01:00+09:00",
+        "2026-01-01 00:01:00 UTC",
+        "2026-01-01 00:01:00",
+        "20260101T000100Z",
+        int(LATER.timestamp()),
+        LATER.timestamp() * 1000,
+    ],
+    ids=str,
+)
+def test_a_moment_has_several_spellings(lake: str, name: str, at: Any) -> None:
+    frame = pl.DataFrame({"user_id": ["007", "007"], name: [at, None]})
+    found = training_set(frame, "user_features:country", lake=lake)
+    assert found["country"].to_list() == ["KR", None]
+    assert found.drop("country").equals(frame)
+
+
+def test_a_zone_counts_and_none_is_utc(lake: str) -> None:
+    before = START - timedelta(microseconds=1)
+    for at in (START, before):
+        seoul = pl.Series([at]).dt.convert_time_zone("Asia/Seoul").dt.cast_time_unit("ns")
+        for spelled in (seoul, pl.Series([at.replace(tzinfo=None)]), pl.Series([at.isoformat()])):
+            frame = pl.DataFrame({"user_id": ["007"], "label_at": spelled})
+            found = training_set(frame, "user_features:country", lake=lake)
+            assert found["country"][0] == ("KR" if at == START else None)
+    frame = pl.DataFrame({"user_id": ["007"], "label_at": [date(2026, 1, 1)]})
+    assert training_set(frame, "user_features:country", lake=lake)["country"][0] == "KR"
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2026-13-01", 1e30, True, [START]], ids=str)
+def test_what_is_no_moment_is_refused(lake: str, at: Any) -> None:
+    frame = pl.DataFrame({"user_id": ["007"], "label_at": [at]})
+    with pytest.raises(BadLabels, match="Column label_at"):
+        training_set(frame, "user_features:country", lake=lake)
+
+
+def test_an_entity_is_compared_in_the_type_of_the_view(lake: str) -> None:
+    segment = {"country": "KR", "genre": "drama"}
+    for hour in (3, "3"):
+        assert (
+            one(lake, "segment_features:read_count_7d", **segment, hour_of_day=hour)[
+                "read_count_7d"
+            ]
+            == 9
+        )
+    frame = pl.DataFrame({"user_id": ["007"], "label_at": [LATER]})
+    for kind in (pl.Categorical, pl.Enum(["007"])):
+        typed = frame.with_columns(pl.col("user_id").cast(kind))
+        assert training_set(typed, "user_features:country", lake=lake)["country"][0] == "KR"
+    nobody = frame.with_columns(user_id=None)
+    assert training_set(nobody, "user_features:country", lake=lake)["country"][0] is None
+    for wrong in (7.0, START, ["007"]):
+        with pytest.raises(BadLabels, match=r"Column user_id is of .*; expected String"):
+            one(lake, "user_features:country", user_id=wrong)
+    with pytest.raises(BadLabels, match=r"Column hour_of_day is of String, and not all .* Int32"):
+        one(lake, "segment_features:read_count_7d", **segment, hour_of_day="noon")
+
+
+def test_labels_keep_their_order_their_number_and_their_columns(lake: str) -> None:
+    frame = pl.DataFrame(
+        {
+            "y": [1, 2, 3, 4],
+            "user_id": ["007", "nobody", "007", "007"],
+            "label_at": [LATER, LATER, START - timedelta(1), LATER],
+        }
+    )
+    found = training_set(frame, "user_features:country", lake=lake)
+    assert found.drop("country").equals(frame)
+    assert found["country"].to_list() == ["KR", None, None, "KR"]
+    empty = training_set(frame.head(0), "user_features:country", lake=lake)
+    assert empty.schema == found.schema
+
+
+@pytest.mark.parametrize("kind", ["lazy", "arrow", "pandas"])
+def test_labels_may_be_another_frame(lake: str, kind: str) -> None:
+    frame = pl.DataFrame({"user_id": ["007"], "label_at": [LATER]})
+    given = {"lazy": frame.lazy, "arrow": frame.to_arrow, "pandas": frame.to_pandas}[kind]()
+    assert training_set(given, "user_features:country", lake=lake)["country"].to_list() == ["KR"]
+    with pytest.raises(BadLabels, match="int cannot be read"):
+        training_set(7, "user_features:country", lake=lake)
+
+
+def test_a_lake_without_the_log_is_said(lake: str, tmp_path: Path) -> None:
+    with pytest.raises(NoLog, match=r"no log of episode_features in .*features/episode_features"):
+        one(lake, "episode_features:genre", episode_id="e1")
+    with pytest.raises(NoLog):
+        one(str(tmp_path / "nothing"), "user_features:country", user_id="007")
+
+
+def test_the_lake_is_the_one_of_the_environment(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pl.DataFrame({"user_id": ["007"], "label_at": [LATER]})
+    monkeypatch.setenv("USERFLOW_LAKE", lake)
+    assert training_set(frame, ["user_features:country"])["country"][0] == "KR"
+    monkeypatch.delenv("USERFLOW_LAKE")
+    monkeypatch.setenv("USERFLOW_HOME", "/nowhere")
+    with pytest.raises(NoLog, match="/nowhere/lake/features/user_features"):
+        training_set(frame, ["user_features:country"])
+
+
+def test_a_feature_that_the_table_does_not_have_yet_is_null(tmp_path: Path) -> None:
+    schema = polars_schema(VIEWS["user_features"].log_columns)
+    rows = pl.DataFrame([{**ROW, **ROWS["user_features"]}], schema=schema)
+    rows.drop("top_genre_24h", "is_deleted").write_delta(f"{tmp_path}/features/user_features")
+    found = one(
+        str(tmp_path), ["user_features:country", "user_features:top_genre_24h"], user_id="007"
+    )
+    assert (found["country"], found["top_genre_24h"]) == ("KR", None)
+
+
+@pytest.mark.parametrize("ttl", ["7", "7y", "-1d", "", timedelta(-1)])
+def test_what_is_no_age_is_refused(lake: str, ttl: Any) -> None:
+    frame = pl.DataFrame({"user_id": ["007"], "label_at": [LATER]})
+    with pytest.raises(TrainingSetError, match="age"):
+        training_set(frame, "user_features:country", lake=lake, ttl=ttl)
+
+
+def test_a_mode_or_a_view_that_nobody_knows_is_refused(lake: str) -> None:
+    frame = pl.DataFrame({"user_id": ["007"], "label_at": [LATER]})
+    mode: Any = "sometime"
+    with pytest.raises(TrainingSetError, match="as-served, event-time"):
+        training_set(frame, "user_features:country", lake=lake, mode=mode)
+    with pytest.raises(UnknownName, match="user_features"):
+        training_set(frame, "user_features:country", lake=lake, ttl={"user_feature": "7d"})
+
+
+# The command.
+
+
+def run(lake: str, *arguments: str) -> Any:
+    return CliRunner().invoke(main, ["training-set", *arguments], env={"USERFLOW_LAKE": lake})
+
+
+FILES = {
+    "labels.csv": "y,user_id,label_at\n1,007,2026-01-01T00:01:00Z\n2,x,2026-01-01\n",
+    "labels.jsonl": '{"y":1,"user_id":"007","label_at":"2026-01-01T00:01:00Z"}\n'
+    '{"y":2,"user_id":"x","label_at":"2026-01-01"}\n',
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_the_command_writes_labels_with_features(
+    lake: str, tmp_path: Path, name: str, suffix: str
+) -> None:
+    labels, out = tmp_path / name, tmp_path / f"set{suffix}"
+    labels.write_text(FILES[name], encoding="utf-8")
+    features = "user_features:country,user_features:last_episode_ids,user_features:top_genre_24h"
+    done = run(lake, "--labels", str(labels), "--features", features, "--out", str(out), "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["rows"] == 2
+    assert said["features"]["country"] == {"matched": 0.5, "not_null": 0.5}
+    assert said["features"]["top_genre_24h"] == {"matched": 0.5, "not_null": 0.0}
+    assert said["bytes"] == out.stat().st_size
+    found = {".parquet": pl.read_parquet, ".csv": pl.read_csv, ".jsonl": pl.read_ndjson}[suffix](
+        out
+    )
+    assert found["y"].to_list() == [1, 2]
+    assert found["country"].to_list() == ["KR", None]
+    lists = [["e1", "e2"], None]
+    assert found["last_episode_ids"].to_list() == (
+        ['["e1","e2"]', None] if suffix == ".csv" else lists
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, out.name])
+
+
+def test_the_command_tells_people_what_matched(lake: str, tmp_path: Path) -> None:
+    labels, out = tmp_path / "labels.csv", tmp_path / "set.parquet"
+    labels.write_text(FILES["labels.csv"], encoding="utf-8")
+    features = "user_features:country,user_features:top_genre_24h"
+    given = ("--labels", str(labels), "--features", features, "--out", str(out))
+    done = run(lake, *given, "--event-time", "--ttl", "30s", "--ttl", "session_features=1h")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"^country +0\.0% matched +0\.0% not null$", done.stdout, re.MULTILINE)
+    assert re.search(r"^2 rows, .* MiB in .*set\.parquet, .* s$", done.stdout, re.MULTILINE)
+    assert "user_features: 2 labels, 1 rows of the log" in done.stderr
+    done = run(lake, *given, "--ttl", "user_features=2m")
+    assert re.search(r"^country +50\.0% matched +50\.0% not null$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"--labels": "missing.csv"}, "cannot be read"),
+        ({"--labels": "labels.txt"}, "expected .parquet, .csv, .jsonl"),
+        ({"--labels": "broken.parquet"}, "cannot be read"),
+        ({"--out": "set.txt"}, "expected .parquet, .csv, .jsonl"),
+        ({"--out": "nowhere/set.csv"}, "cannot be written"),
+        ({"--features": "user_features:county"}, "country"),
+        ({"--features": "user_features_daily:top_genre"}, "keeps no log"),
+        ({"--ttl": "soon"}, "'soon' is no age"),
+    ],
+    ids=str,
+)
+def test_the_command_says_what_is_wrong(
+    lake: str, tmp_path: Path, changed: dict[str, str], said: str
+) -> None:
+    for name in ("labels.csv", "labels.txt", "broken.parquet"):
+        (tmp_path / name).write_text(FILES["labels.csv"], encoding="utf-8")
+    given = {"--labels": "labels.csv", "--features": "user_features:country", "--out": "set.csv"}
+    given |= changed
+    for option in ("--labels", "--out"):
+        given[option] = str(tmp_path / given[option])
+    done = run(lake, *(word for pair in given.items() for word in pair))
+    assert done.exit_code == 1
+    assert said in done.output
+    assert "Traceback" not in done.output
+    assert not (tmp_path / "set.csv").exists()
+
+
+def test_a_set_that_cannot_be_written_leaves_the_old_one(lake: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("user_id,label_at\n007,soon\n", encoding="utf-8")
+    out = tmp_path / "set.csv"
+    out.write_text("old", encoding="utf-8")
+    labels = str(tmp_path / "labels.csv")
+    done = run(lake, "--labels", labels, "--features", "user_features:country", "--out", str(out))
+    assert done.exit_code == 1
+    assert "'soon' is not ISO-8601" in done.output
+    assert out.read_text(encoding="utf-8") == "old"
+
+
+def test_one_age_or_one_for_each_view(lake: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text(FILES["labels.csv"], encoding="utf-8")
+    given = ("--labels", str(tmp_path / "labels.csv"), "--features", "user_features:country")
+    done = run(lake, *given, "--out", str(tmp_path / "o.csv"), "--ttl", "1d", "--ttl", "2d")
+    assert done.exit_code == 2
+    assert "Say one age, or VIEW=AGE; found 1d, 2d." in done.output
