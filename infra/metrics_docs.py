@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from serving.metrics import declared as api
 from streaming.metrics.declared import LABELS, METRICS, Metric
 
 __all__ = ["DOCS_FILE", "metrics_page"]
@@ -17,6 +18,15 @@ by `python -m infra.metrics_docs`.
 
 | metric | type | labels | unit | meaning |
 |---|---|---|---|---|
+"""
+OF_API = """
+## The API
+
+What `userflow serve` serves on `/metrics`; with several workers, each for itself.
+How to use it: [howto/serve-features.md](howto/serve-features.md).
+
+| metric | type | labels | meaning |
+|---|---|---|---|
 """
 OF_LABELS = """
 ## Labels
@@ -37,12 +47,25 @@ def metrics_page() -> str:
     rows = "".join(map(_row, METRICS.values()))
     labels = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in LABELS.items())
     buckets = "".join(_buckets(metric) for metric in METRICS.values() if metric.buckets)
-    return HEAD + rows + OF_LABELS + labels + OF_BUCKETS + buckets
+    return HEAD + rows + OF_LABELS + labels + OF_BUCKETS + buckets + _of_api()
+
+
+def _of_api() -> str:
+    rows = "".join(
+        f"| `{one.name}` | {one.kind.value} | {_named(one.labels)} | {one.help} |\n"
+        for one in api.METRICS.values()
+    )
+    labels = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in api.LABELS.items())
+    return f"{OF_API}{rows}\n| label | values |\n|---|---|\n{labels}"
 
 
 def _row(metric: Metric) -> str:
-    labels = ", ".join(f"`{name}`" for name in metric.labels)
-    return f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.unit} | {metric.help} |\n"
+    kind, labels = metric.kind.value, _named(metric.labels)
+    return f"| `{metric.name}` | {kind} | {labels} | {metric.unit} | {metric.help} |\n"
+
+
+def _named(labels: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in labels)
 
 
 def _buckets(metric: Metric) -> str:

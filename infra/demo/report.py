@@ -23,6 +23,7 @@ from infra.demo.batch import Batch
 from infra.demo.latency import QUANTILES, latencies
 from infra.demo.load import Run
 from infra.demo.proof import Proof
+from infra.demo.served import Answered
 from infra.endpoints import Endpoints
 from infra.online import read_online
 
@@ -46,6 +47,7 @@ class Outcome:
     proof: Proof
     log: list[dict[str, Any]]
     batch: Batch | None = None
+    answered: Answered | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,26 @@ def example(outcome: Outcome) -> Section:
     )
 
 
+def answer(outcome: Outcome) -> Section:
+    """One user's features, as the API returns them."""
+    found = outcome.answered
+    if found is None:
+        return Section(name="answer", title="One user", data=None, body=Text("nobody asked"))
+    table = _table("feature", "value")
+    for name, value in found.row["features"].items():
+        if value is not None:
+            table.add_row(name, str(value))
+    told = (
+        f"From {found.source}, written {found.row['age_ms']:,} ms before; what is null is left out."
+    )
+    return Section(
+        name="answer",
+        title=f"One user, as the API returns it: GET {found.path}",
+        data={"path": found.path, "source": found.source, **found.row},
+        body=Group(table, Text(told)),
+    )
+
+
 def quality(outcome: Outcome) -> Section:
     """What the seven checks found in the events of the day."""
     title = "Quality: the archived events of the day, and what the checks found"
@@ -182,11 +204,12 @@ def addresses(outcome: Outcome) -> Section:
         "postgres": _without_password(found.postgres),
         "redis": _without_password(found.redis),
         "lake": found.lake,
+        **(outcome.answered.addresses if outcome.answered else {}),
     }
     table = _table("what", "where")
     for name, value in data.items():
         table.add_row(name, value)
-    table.add_row("passwords", "endpoints.json in the home")
+    table.add_row("passwords", "endpoints.json in the home; api_key is the API's")
     table.add_row("look", "userflow status; userflow get session_features 'SESSION|EPISODE'")
     return Section(name="addresses", title="Addresses", data=data, body=table)
 
@@ -215,6 +238,7 @@ SECTIONS: tuple[Callable[[Outcome], Section], ...] = (
     quality,
     marts,
     example,
+    answer,
     addresses,
     agreement,
 )

@@ -1,4 +1,4 @@
-"""The demo in order: services, stream, live input, catching up, proof, the batch half, summary.
+"""The demo in order: services, stream, input, catching up, proof, batch half, API, summary.
 
 Whatever happens, the stream has ended when this returns, and the services are as they were before
 unless they are to be kept.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from infra.demo.child import StreamProcess, streaming
 from infra.demo.load import RATES, Run, now_us, produce
 from infra.demo.proof import prove
 from infra.demo.report import Outcome, document, show
+from infra.demo.served import served, serving
 from infra.demo.steps import Steps
 from infra.endpoints import Endpoints
 from infra.initialise import initialise
@@ -40,9 +42,14 @@ CLOSE_S = 60.0
 def run_demo(*, seconds: int, keep: bool, as_json: bool) -> int:
     """Run everything and print the summary; 0 only if all stores agree with what was produced."""
     settings, steps = load_settings(), Steps(Console(stderr=True))
-    with _ending_in_order(), _services(settings, steps, keep=keep) as endpoints:
+    with (
+        _ending_in_order(),
+        _services(settings, steps, keep=keep) as endpoints,
+        serving(settings, keep=keep),
+    ):
         outcome = _outcome(settings, endpoints, steps, seconds)
-        return conclude(outcome, as_json=as_json)
+        answered = served(settings, outcome.proof, steps, keep=keep)
+        return conclude(replace(outcome, answered=answered), as_json=as_json)
 
 
 def conclude(outcome: Outcome, *, as_json: bool) -> int:

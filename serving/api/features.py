@@ -99,3 +99,8 @@ def count_rows(uses: Services, answer: Answer, asked: int) -> None:
             metrics.add("userflow_api_rows_total", count, view, source)
     if len(sources) < asked:
         metrics.add("userflow_api_rows_total", asked - len(sources), view, "none")
+    oldest_ms = answer.oldest_ms
+    if oldest_ms is not None:
+        metrics.observe("userflow_api_row_age_seconds", oldest_ms / 1000, view)
+    if stale := answer.stale_count:
+        metrics.add("userflow_api_stale_rows_total", stale, view)

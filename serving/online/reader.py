@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from serving.errors import Unavailable
 from serving.online.plan import Found, Plan, plan_for
 from serving.online.ports import Degraded, RowStore
-from serving.online.rows import Row
+from serving.online.rows import Row, age_ms_at
 
 __all__ = ["Answer", "OnlineReader"]
 
@@ -20,14 +20,15 @@ UNAVAILABLE = b',"unavailable":true'
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the stores had of the entities that were asked for. `unasked`: what neither store could
-    be asked for; there may be such entities or not.
+    """What the stores had of the entities that were asked for, at `now_ms`. `unasked`: what neither
+    store could be asked for; there may be such entities or not.
     """
 
     plan: Plan
     found: dict[str, Found]
     unasked: Collection[str]
     is_degraded: bool
+    now_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     @property
     def source(self) -> str:
@@ -37,26 +38,40 @@ class Answer:
 
     def rows(self, ids: Sequence[str]) -> list[Row]:
         """The rows of these entities as Python has them."""
-        now_ms = _now_ms()
-        return [self._row(entity_id, now_ms) for entity_id in ids]
+        return [self._row(entity_id) for entity_id in ids]
 
     def documents(self, ids: Sequence[str]) -> list[bytes]:
         """The rows of these entities as JSON."""
-        now_ms = _now_ms()
-        return [self._document(entity_id, now_ms) for entity_id in ids]
+        return [self._document(entity_id) for entity_id in ids]
 
-    def _row(self, entity_id: str, now_ms: int) -> Row:
+    @property
+    def oldest_ms(self) -> int | None:
+        """The age of the oldest row; None where nothing was found."""
+        # Times of one form are in the order of their texts.
+        oldest = min((found.updated_at for found in self.found.values()), default=None)
+        return None if oldest is None else age_ms_at(oldest, self.now_ms)
+
+    @property
+    def stale_count(self) -> int:
+        """How many rows are older than their view's limit."""
+        limit_ms = self.plan.view.stale_after_s * 1000
+        if (self.oldest_ms or 0) <= limit_ms:
+            return 0
+        ages = (age_ms_at(found.updated_at, self.now_ms) for found in self.found.values())
+        return sum(age > limit_ms for age in ages)
+
+    def _row(self, entity_id: str) -> Row:
         found = self.found.get(entity_id)
         if found is None:
             return Row(id=entity_id, is_unavailable=entity_id in self.unasked)
-        return self.plan.row_of(entity_id, found, now_ms, is_degraded=self.is_degraded)
+        return self.plan.row_of(entity_id, found, self.now_ms, is_degraded=self.is_degraded)
 
-    def _document(self, entity_id: str, now_ms: int) -> bytes:
+    def _document(self, entity_id: str) -> bytes:
         found = self.found.get(entity_id)
         if found is None:
             mark = UNAVAILABLE if entity_id in self.unasked else b""
             return UNKNOWN % (self.plan.id_json(entity_id), mark)
-        return self.plan.json_of(entity_id, found, now_ms, is_degraded=self.is_degraded)
+        return self.plan.json_of(entity_id, found, self.now_ms, is_degraded=self.is_degraded)
 
 
 class OnlineReader:
@@ -96,8 +111,5 @@ class OnlineReader:
                 if not found:
                     raise
                 unasked = missing.keys()
-        return Answer(plan, found, unasked, plan.view.topic in self._degraded)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+        is_degraded = plan.view.topic in self._degraded
+        return Answer(plan, found, unasked, is_degraded)

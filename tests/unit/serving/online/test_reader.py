@@ -74,6 +74,15 @@ def test_nothing_is_answered_when_both_are_away() -> None:
         find(Store("redis", None), Store("postgres", None), "a")
 
 
+def test_how_old_the_oldest_row_is_and_how_many_are_stale() -> None:
+    answer = find(Store("redis", {"a", "b"}), Store("postgres", set()), "a", "b", "c")
+    assert answer.oldest_ms is not None
+    assert answer.oldest_ms > 7_200_000
+    assert answer.stale_count == 2
+    nothing = find(Store("redis", set()), Store("postgres", set()), "a")
+    assert (nothing.oldest_ms, nothing.stale_count) == (None, 0)
+
+
 def test_an_id_may_be_asked_for_twice() -> None:
     redis = Store("redis", {"a"})
     answer = find(redis, Store("postgres", set()), "a", "a")
