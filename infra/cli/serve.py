@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 
@@ -33,11 +34,16 @@ ENDING_S = 5
     help="Processes that answer; each has its own metrics and its own rate limits.",
 )
 @click.option("--background", is_flag=True, help="Return once it answers; `userflow down` ends it.")
-def serve(*, port: int | None, host: str | None, workers: int, background: bool) -> None:
+@click.option("--samples", is_flag=True, help="With pages to try it on: /samples/shop.")
+def serve(
+    *, port: int | None, host: str | None, workers: int, background: bool, samples: bool
+) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM; requests that run are finished.
 
     Its address stands in endpoints.json for as long as it serves, beside a key for it.
     """
+    if samples:  # as a setting: the processes that answer read theirs themselves
+        os.environ["USERFLOW_SAMPLES"] = "true"
     settings = load_settings()
     ensure_local_key(settings.home)
     port, host = port or settings.api_port, host or settings.api_host
@@ -57,6 +63,8 @@ def _serve(settings: Settings, host: str, wanted: int | None, workers: int) -> N
     url = f"http://{LOOPBACK if host in FROM_ANYWHERE else host}:{port}"
     with _ended_by_sigterm(), service.announced(url):
         click.echo(f"{url}/docs", err=True)
+        if settings.samples:
+            click.echo(f"{url}/samples/shop", err=True)
         uvicorn.run(
             "infra.serving:app",
             factory=True,

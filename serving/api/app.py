@@ -53,7 +53,8 @@ def create_app(services: Services) -> FastAPI:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, not_routed)
     chosen = services.settings
-    app.add_middleware(Bounded, most=chosen.max_body_bytes)
+    larger = {"/v1/events": collect.MAX_BODY_BYTES}
+    app.add_middleware(Bounded, most=chosen.max_body_bytes, larger=larger)
     _allow_origins(app, chosen.cors_origins)
     # The last one is the outermost.
     log = access_log() if chosen.access_log else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.api.answers import refused
@@ -11,35 +13,40 @@ __all__ = ["Bounded"]
 
 
 class Bounded:
-    """Refuses what is larger before anybody reads it."""
+    """Refuses what is larger before anybody reads it; `larger`: paths that may have more."""
 
-    def __init__(self, app: ASGIApp, *, most: int) -> None:
+    def __init__(self, app: ASGIApp, *, most: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._most = most
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "GET":
             await self._app(scope, receive, send)
-        elif _declared(scope) > self._most:
-            await refused(self._too_large())(scope, receive, send)
+            return
+        most = self._larger.get(scope["path"], self._most)
+        if _declared(scope) > most:
+            await refused(_too_large(most))(scope, receive, send)
         else:
-            await self._app(scope, self._counting(receive), send)
+            await self._app(scope, _counting(receive, most), send)
 
-    def _counting(self, receive: Receive) -> Receive:
-        seen = 0
 
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._most:
-                raise self._too_large()
-            return message
+def _counting(receive: Receive, most: int) -> Receive:
+    seen = 0
 
-        return counted
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise _too_large(most)
+        return message
 
-    def _too_large(self) -> ServingError:
-        return TooLarge(f"A request may have {self._most:,} bytes.")
+    return counted
+
+
+def _too_large(most: int) -> ServingError:
+    return TooLarge(f"A request may have {most:,} bytes.")
 
 
 def _declared(scope: Scope) -> int:

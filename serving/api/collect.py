@@ -13,7 +13,7 @@ from serving.api.keys import Key
 from serving.api.services import Services, services_of
 from serving.collector.bodies import MAX_EVENTS, split_body
 from serving.collector.judging import Judged
-from serving.errors import TooLarge, Unavailable
+from serving.errors import Unavailable
 
 __all__ = ["MAX_BODY_BYTES", "router"]
 
@@ -78,7 +78,7 @@ async def collect(
     del key
     if services.collector is None:
         raise Unavailable("This server collects no events.")
-    events = split_body(await _body(request), request.headers.get("content-type", ""))
+    events = split_body(await request.body(), request.headers.get("content-type", ""))
     address = request.client.host if request.client else None
     agent = request.headers.get("user-agent")
     judged = await services.collector.collect(topic, events, address, agent)
@@ -91,14 +91,3 @@ def _result(judged: Judged) -> dict[str, str | None]:
     if refusal is None:
         return {"status": "accepted", "reason": None, "reason_code": None}
     return {"status": "rejected", "reason": refusal.reason, "reason_code": refusal.reason_code}
-
-
-async def _body(request: Request) -> bytes:
-    """The whole body; a longer one is refused before it is held in memory."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise TooLarge(f"The body has more than {MAX_BODY_BYTES:,} bytes: send fewer events.")
-        parts.append(part)
-    return b"".join(parts)
