@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
@@ -46,7 +45,6 @@ async def get_online_features(request: Request) -> Response:
     body = answer(
         {name: values for name, values in wanted.entities.items() if name in keys},
         reads,
-        now_ms=time.time_ns() // 1_000_000,
         full_names=full_names,
         with_versions=wanted.include_feature_view_version_metadata,
     )

@@ -46,12 +46,12 @@ class Read:
         found = self.answer.found
         return [None if one is None else found.get(one) for one in self.ids]
 
-    def status(self, one: str | None, row: Found | None, now_ms: int) -> bytes:
+    def status(self, one: str | None, row: Found | None) -> bytes:
         """That of each value that this entity has."""
         if row is None:
             return INVALID if one in self.answer.unasked else NOT_FOUND
-        oldest_ms = self.answer.plan.view.stale_after_s * 1000
-        is_stale = age_ms_at(row.updated_at, now_ms) > oldest_ms
+        most_ms = self.answer.plan.view.stale_after_s * 1000
+        is_stale = age_ms_at(row.updated_at, self.answer.now_ms) > most_ms
         return OUTSIDE_MAX_AGE if is_stale else PRESENT
 
 
@@ -59,14 +59,13 @@ def answer(
     entities: Mapping[str, Sequence[Value]],
     reads: Sequence[Read],
     *,
-    now_ms: int,
     full_names: bool = False,
     with_versions: bool = False,
 ) -> bytes:
     """The document; `entities` holds the join keys alone."""
     results = [_given(values) for values in entities.values()]
     for read in reads:
-        results += _vectors(read, now_ms)
+        results += _vectors(read)
     metadata = _metadata(list(entities), reads, full_names=full_names, with_versions=with_versions)
     return b'{"metadata":%b,"results":[%b]}' % (metadata, b",".join(results))
 
@@ -90,10 +89,10 @@ def _given(values: Sequence[Value]) -> bytes:
     return VECTOR % (encode(values)[1:-1], statuses, times)
 
 
-def _vectors(read: Read, now_ms: int) -> Iterator[bytes]:
+def _vectors(read: Read) -> Iterator[bytes]:
     rows, columns = read.rows, read.answer.plan.columns
     times = b",".join([NO_TIME if row is None else _time(row) for row in rows])
-    found = [read.status(one, row, now_ms) for one, row in zip(read.ids, rows, strict=True)]
+    found = [read.status(one, row) for one, row in zip(read.ids, rows, strict=True)]
     nothing = [NULL] * len(columns)
     pieces = zip(*(nothing if row is None else row.pieces for row in rows), strict=True)
     for column, values in zip(columns, pieces if rows else [()] * len(columns), strict=True):

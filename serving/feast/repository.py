@@ -86,7 +86,8 @@ def _view(view: ServedView, repository: Repository) -> str:
     arguments = {
         "name": _text(view.name),
         "entities": f"[{', '.join(view.key)}]",
-        "ttl": f"timedelta(seconds={view.stale_after_s})",
+        # As in our training sets: what was there last counts, however old it is.
+        "ttl": "timedelta(0)",
         "schema": _list(map(_field, (*view.entity, *view.features))),
         **({"source": f"{view.name}_log"} if source else {}),
         "description": _text(view.doc),

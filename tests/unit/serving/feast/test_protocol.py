@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
@@ -15,74 +13,85 @@ import pytest
 from serving.api.app import create_app
 from serving.api.keys import Key
 from serving.api.services import Services
-from serving.errors import BadRequest, NotFound, Unprocessable
-from serving.feast.answer import answer
+from serving.errors import BadRequest, NotFound, Unavailable, Unprocessable
+from serving.feast.answer import Read, answer
 from serving.feast.request import NotInFeast, asked_views, entity_count, ids_of
-from serving.online.rows import Row, unknown
+from serving.online.plan import Found, Plan, plan_for
+from serving.online.ports import Entities
+from serving.online.reader import Answer, OnlineReader
 from serving.online.served import SERVED
 from serving.settings import ServingSettings
 
-READER = Row(
-    id="u1",
-    features={"read_count_1h": 3, "top_genre_1h": None, "last_seen_at": "2026-01-02T03:04:05.678Z"},
-    event_at="2026-01-02T03:04:05.000000Z",
-    updated_at="2026-01-02T03:04:06.000000Z",
-    age_ms=10,
-    source="redis",
-)
+AT, LATER = b"2026-01-02T03:04:05.000000Z", b"2026-01-02T03:04:06.000000Z"
+NOW_MS = 1_767_323_047_000
+READER = {"read_count_1h": b"3", "last_seen_at": b'"2026-01-02T03:04:05.678000Z"'}
 
 
-class Online:
-    """A reader that knows one reader."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, list[str], list[str]]] = []
-
-    async def read(self, view: str, ids: Sequence[str], features: Sequence[str]) -> list[Row]:
-        self.asked.append((view, list(ids), list(features)))
-        known = {name: READER.features[name] for name in features if name in READER.features}
-        row = replace(READER, features={**dict.fromkeys(features), **known})
-        return [row if one == "u1" else unknown(one) for one in ids]
-
-
-class Keys:
+class Ring:
     """Anybody may read."""
-
-    async def find(self, _: str) -> Key:
-        return Key("1", "test", frozenset({"read"}))
 
     def known(self, _: str) -> Key:
         return Key("1", "test", frozenset({"read"}))
 
 
-def post(document: Any, *, key: bool = True) -> httpx.Response:
+class Store:
+    """Knows one reader."""
+
+    async def read(self, plan: Plan, entities: Entities) -> dict[str, Found]:
+        pieces = [READER.get(name, b"null") for name in plan.names]
+        return {one: Found(AT, LATER, pieces, "redis") for one in entities if one == "u1"}
+
+
+class Empty:
+    """Has nothing, or cannot be asked."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+
+    async def read(self, *_: object) -> dict[str, Found]:
+        if self.failure:
+            raise self.failure
+        return {}
+
+
+def post(document: Any, *, key: bool = True, failure: Exception | None = None) -> httpx.Response:
     services = Services(
         settings=ServingSettings(max_ids=3),
-        online=cast("Any", Online()),
-        keys=cast("Any", Keys()),
+        online=OnlineReader(Store(), Empty(failure)),
+        keys=cast("Any", Ring()),
         postgres=cast("Any", None),
-        redis=cast("Any", SimpleNamespace()),
+        redis=cast("Any", None),
     )
-    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=True)
+    transport = httpx.ASGITransport(create_app(services))
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             headers = {"Authorization": "Bearer k"} if key else {}
             body = document if isinstance(document, str) else json.dumps(document)
-            headers["Content-Type"] = "application/json"
             return await client.post("/get-online-features", content=body, headers=headers)
 
     return asyncio.run(ask())
+
+
+def answered(names: Sequence[str], *, event_at: bytes | None = AT, now_ms: int = NOW_MS) -> Any:
+    """The columns of the one reader, without the join key."""
+    plan = plan_for("user_features", tuple(names))
+    pieces = [READER.get(name, b"null") for name in names]
+    found = {"u1": Found(event_at, LATER, pieces, "redis")}
+    read = Read(["u1"], Answer(plan, found, (), is_degraded=False, now_ms=now_ms))
+    return json.loads(answer({}, [read]))["results"]
 
 
 ASKED = ["user_features:read_count_1h", "user_features:top_genre_1h"]
 
 
 def test_an_answer_is_what_feasts_own_server_says() -> None:
-    answered = post({"features": ASKED, "entities": {"user_id": ["u1", "u2", "u1"]}})
-    assert answered.status_code == 200
     none, at = "1970-01-01T00:00:00Z", "2026-01-02T03:04:05Z"
-    assert answered.json() == {
+    # The row is old.
+    present = "OUTSIDE_MAX_AGE"
+    found = post({"features": ASKED, "entities": {"user_id": ["u1", "u2", "u1"]}})
+    assert found.status_code == 200
+    assert found.json() == {
         "metadata": {"feature_names": ["user_id", "read_count_1h", "top_genre_1h"]},
         "results": [
             {
@@ -92,7 +101,7 @@ def test_an_answer_is_what_feasts_own_server_says() -> None:
             },
             {
                 "values": [3, None, 3],
-                "statuses": ["PRESENT", "NOT_FOUND", "PRESENT"],
+                "statuses": [present, "NOT_FOUND", present],
                 "event_timestamps": [at, none, at],
             },
             {
@@ -122,16 +131,27 @@ def test_a_service_is_all_features_of_a_view() -> None:
 
 
 def test_times_are_seconds_and_old_values_say_so() -> None:
-    (asked,) = asked_views(["user_features:last_seen_at"], None, full_names=False)
-    stale = replace(READER, is_stale=True, event_at=None)
-    document = answer({}, [(asked, [stale])], full_names=False)
-    assert document["results"] == [
-        {
-            "values": [1_767_323_045],
-            "statuses": ["OUTSIDE_MAX_AGE"],
-            "event_timestamps": ["2026-01-02T03:04:06Z"],
-        }
-    ]
+    (fresh,) = answered(["last_seen_at"])
+    assert fresh == {
+        "values": [1_767_323_045],
+        "statuses": ["PRESENT"],
+        "event_timestamps": ["2026-01-02T03:04:05Z"],
+    }
+    (old,) = answered(["last_seen_at"], event_at=None, now_ms=NOW_MS + 7_200_000)
+    assert old == {
+        "values": [1_767_323_045],
+        "statuses": ["OUTSIDE_MAX_AGE"],
+        "event_timestamps": ["2026-01-02T03:04:06Z"],
+    }
+
+
+def test_what_is_nested_is_json_text() -> None:
+    plan = plan_for("related_products", ("products",))
+    found = {"p1": Found(None, LATER, [b'[{"product_id":"p2"}]'], "redis")}
+    read = Read(["p1", None], Answer(plan, found, (), is_degraded=False, now_ms=NOW_MS))
+    (vector,) = json.loads(answer({}, [read]))["results"]
+    assert vector["values"] == ['[{"product_id":"p2"}]', None]
+    assert vector["statuses"] == ["PRESENT", "NOT_FOUND"]
 
 
 @pytest.mark.parametrize(
@@ -144,9 +164,21 @@ def test_times_are_seconds_and_old_values_say_so() -> None:
     ],
 )
 def test_times_are_spelled_as_protobuf_spells_them(iso: str, told: str) -> None:
-    (asked,) = asked_views(["user_features:read_count_1h"], None, full_names=False)
-    document = answer({}, [(asked, [replace(READER, event_at=iso)])], full_names=False)
-    assert document["results"][0]["event_timestamps"] == [told]
+    (vector,) = answered(["read_count_1h"], event_at=iso.encode())
+    assert vector["event_timestamps"] == [told]
+
+
+def test_no_entities_are_no_values() -> None:
+    found = post({"features": ASKED, "entities": {"user_id": []}}).json()["results"]
+    assert found == [{"values": [], "statuses": [], "event_timestamps": []}] * 3
+
+
+def test_an_entity_that_no_store_could_be_asked_for_is_invalid() -> None:
+    asked = {"features": ASKED[:1], "entities": {"user_id": ["u1", "u2"]}}
+    (_, column) = post(asked, failure=Unavailable("away")).json()["results"]
+    assert column["statuses"] == ["OUTSIDE_MAX_AGE", "INVALID"]
+    nobody = {**asked, "entities": {"user_id": ["u2"]}}
+    assert post(nobody, failure=Unavailable("away")).status_code == 503
 
 
 @pytest.mark.parametrize(
@@ -160,9 +192,9 @@ def test_times_are_spelled_as_protobuf_spells_them(iso: str, told: str) -> None:
 def test_an_unknown_name_is_the_error_that_feasts_client_knows(
     asked: dict[str, Any], kind: str, told: str
 ) -> None:
-    answered = post({**asked, "entities": {"user_id": ["u1"]}})
-    assert answered.status_code == 404
-    error = json.loads(answered.json())
+    found = post({**asked, "entities": {"user_id": ["u1"]}})
+    assert found.status_code == 404
+    error = json.loads(found.json())
     assert (error["module"], error["class"]) == ("feast.errors", kind)
     assert told in error["message"]
 
@@ -170,15 +202,16 @@ def test_an_unknown_name_is_the_error_that_feasts_client_knows(
 @pytest.mark.parametrize(
     ("document", "status", "field"),
     [
-        ("[1", 422, ""),
+        ("{", 400, "body"),
+        ("[1]", 422, "body"),
         ({"features": ASKED}, 422, "entities"),
         ({"features": ASKED, "entities": {}}, 422, "entities"),
         ({"features": ASKED, "entities": {"user_id": ["u1"], "x": []}}, 422, "entities"),
         ({"features": ASKED, "entities": {"episode_id": ["e"]}}, 422, "entities.user_id"),
-        ({"features": ASKED, "entities": {"user_id": [["u1"]]}}, 422, "entities.user_id"),
-        ({"features": ASKED, "entities": {"user_id": [True]}}, 422, "entities.user_id"),
+        ({"features": ASKED, "entities": {"user_id": [["u1"]]}}, 422, "entities"),
+        ({"features": ASKED, "entities": {"user_id": [True]}}, 422, "entities"),
         ({"features": ASKED, "entities": {"user_id": [10**30]}}, 422, "entities.user_id"),
-        ({"features": ASKED, "entities": {"user_id": ["\ud800"]}}, 422, "entities.user_id"),
+        ({"features": ASKED, "entities": {"user_id": ["\ud800"]}}, 400, "body"),
         ({"features": ASKED, "entities": {"user_id": ["u"] * 4}}, 413, "entities"),
         ({"features": ["read_count_1h"], "entities": {"user_id": ["u"]}}, 422, "features"),
         ({"features": [], "entities": {"user_id": ["u"]}}, 400, "features"),
@@ -186,9 +219,9 @@ def test_an_unknown_name_is_the_error_that_feasts_client_knows(
     ],
 )
 def test_a_bad_request_names_the_field(document: Any, status: int, field: str) -> None:
-    answered = post(document)
-    assert answered.status_code == status
-    assert answered.json()["error"].get("field", "").startswith(field)
+    found = post(document)
+    assert found.status_code == status
+    assert found.json()["error"]["field"].startswith(field)
 
 
 def test_without_a_key_nothing_is_told() -> None:
@@ -203,20 +236,17 @@ def test_an_entity_that_is_null_is_not_found() -> None:
 def test_two_features_of_one_name_need_full_names() -> None:
     both = ["user_features:country", "session_features:country"]
     with pytest.raises(BadRequest, match="country would be in the answer more than once"):
-        asked_views(both, None, full_names=False)
-    assert [asked.view.name for asked in asked_views(both, None, full_names=True)] == [
+        asked_views(tuple(both), None, full_names=False)
+    assert [asked.view.name for asked in asked_views(tuple(both), None, full_names=True)] == [
         "user_features",
         "session_features",
     ]
 
 
 def test_a_view_is_asked_once_however_its_features_are_ordered() -> None:
-    mixed = ["user_features:read_count_1h", "episode_features:genre", "user_features:country"]
+    mixed = ("user_features:read_count_1h", "episode_features:genre", "user_features:country")
     found = asked_views(mixed, None, full_names=False)
-    assert [[column.name for column in asked.features] for asked in found] == [
-        ["read_count_1h", "country"],
-        ["genre"],
-    ]
+    assert [asked.features for asked in found] == [("read_count_1h", "country"), ("genre",)]
 
 
 def test_parts_of_an_id_are_joined_and_only_the_first_may_hold_the_separator() -> None:
@@ -242,6 +272,6 @@ def test_lists_of_one_length_are_counted() -> None:
 
 def test_an_unknown_name_is_also_our_error() -> None:
     with pytest.raises(NotFound) as found:
-        asked_views(["user_featurs:read_count_1h"], None, full_names=False)
+        asked_views(("user_featurs:read_count_1h",), None, full_names=False)
     assert isinstance(found.value, NotInFeast)
     assert "user_features" in found.value.details["nearest"]
