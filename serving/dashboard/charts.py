@@ -74,10 +74,9 @@ def top_products(products: pl.DataFrame, details: pl.DataFrame) -> go.Figure:
 
 def _said_of_product(one: dict[str, object]) -> str:
     said = [plain(f"{one['product_id']}"), plain(f"{one['category'] or 'category unknown'}")]
-    if one["cart_count_1h"] is not None:
-        said.append(
-            f"{one['cart_count_1h']:,} into carts, {one['purchase_count_1h']:,} bought in 1 h"
-        )
+    carts, bought = one["cart_count_1h"], one["purchase_count_1h"]
+    if carts is not None and bought is not None:
+        said.append(f"{carts:,} into carts, {bought:,} bought in 1 h")
     return "<br>".join(said)
 
 

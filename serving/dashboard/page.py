@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from serving.dashboard import panels
+from serving.dashboard import headline, operating, panels
 from serving.dashboard.board import Seen
 from serving.dashboard.running import board
 from serving.dashboard.words import ago, utc
@@ -37,7 +37,7 @@ def _live() -> None:
     seen = board().look()
     st.caption(_when(seen.now), help="All times are UTC. Windows end now.")
     _troubles(seen)
-    panels.numbers(seen)
+    headline.numbers(seen)
     left, right = st.columns([3, 2])
     with left:
         panels.sessions(seen)
@@ -49,8 +49,8 @@ def _live() -> None:
     with right:
         panels.by_country(seen)
     panels.tests(seen)
-    panels.streams(seen)
-    panels.alerts(seen)
+    operating.streams(seen)
+    operating.alerts(seen)
 
 
 def _when(now: datetime) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-__all__ = ["NOTHING", "ago", "number", "percent", "seconds", "signed", "utc"]
+__all__ = ["NOTHING", "ago", "number", "percent", "points", "seconds", "signed", "utc"]
 
 NOTHING = "—"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -18,6 +18,11 @@ def number(value: float | None) -> str:
 def percent(value: float | None, digits: int = 1) -> str:
     """A share."""
     return NOTHING if value is None else f"{value:.{digits}%}"
+
+
+def points(value: float | None) -> str:
+    """How far two shares are apart."""
+    return NOTHING if value is None else f"{100 * value:.1f} points"
 
 
 def seconds(value: float | None) -> str:
