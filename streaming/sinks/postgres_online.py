@@ -88,6 +88,8 @@ def _as_declared(column: Column) -> pl.Expr:
     value, declared = pl.col(column.name), polars_type(column)
     if column.type is ColumnType.BOOLEAN:
         return value == "t"
+    if column.type is ColumnType.DATE:
+        return value.str.to_date()
     if column.type is ColumnType.STRING_LIST:
         return value.str.json_decode(declared)
     return value.cast(declared)
