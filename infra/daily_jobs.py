@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,9 +14,10 @@ from deltalake import DeltaTable
 from maxminddb import InvalidDatabaseError
 from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from features.contracts import CONTRACTS
+from infra.catalog import register_computed
 from infra.database import jdbc_options, pipeline_conninfo, postgres_answers
 from infra.endpoints import Endpoints
 from infra.errors import DailyJobFailed, SettingsError
@@ -23,9 +25,14 @@ from infra.settings import Settings
 from infra.streams import spark_session
 from streaming.batch.daily import DAILY_JOBS, DailyJob, table_path, write
 from streaming.batch.lookups import BUNDLED, Lookups, by_database, by_user_agent
-from streaming.batch.raw import loaded_events
+from streaming.batch.raw import first_run_date, loaded_events
 
 __all__ = ["Computed", "run_daily", "run_daily_jobs"]
+
+RUN_DATES = """
+SELECT day::date FROM generate_series(
+    %s::date, (SELECT max(run_date) FROM raw.events), interval '1 day') AS day
+WHERE EXISTS (SELECT FROM raw.events WHERE run_date = day::date) ORDER BY day"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +70,19 @@ def run_daily_jobs(
     jobs = [DAILY_JOBS[name] for name in names]
     lookups = Lookups(device=by_user_agent, place=_places(settings))
     # Spark would find out only after its start, and say it in a hundred lines.
-    with postgres_answers(), psycopg.connect(pipeline_conninfo(endpoints.postgres)) as connection:
-        connection.execute("SELECT FROM raw.events LIMIT 0")
+    first = first_run_date(min(job.first_day(run_date) for job in jobs))
+    run_dates = _run_dates(endpoints.postgres, first)
     spark = spark_session(settings, master, reads_lake=True)
+    found = []
     try:
-        return [_run(spark, endpoints, job, run_date, lookups) for job in jobs]
+        for job in jobs:
+            with _sentence(job, run_date):
+                events = _events(spark, endpoints, job, run_date, run_dates)
+                found.append(_run(events, endpoints.lake, job, run_date, lookups))
     finally:
         spark.stop()
+    register_computed(settings, endpoints)
+    return found
 
 
 def _places(settings: Settings) -> by_database:
@@ -85,25 +98,48 @@ def _places(settings: Settings) -> by_database:
     return place
 
 
-def _run(
-    spark: SparkSession, endpoints: Endpoints, job: DailyJob, run_date: date, lookups: Lookups
-) -> Computed:
-    began = time.perf_counter()
+def _run_dates(url: str, first: date) -> list[date]:
+    """The loaded ones from `first` on."""
+    with postgres_answers(), psycopg.connect(pipeline_conninfo(url)) as connection:
+        return [day for (day,) in connection.execute(RUN_DATES, [first])]
+
+
+def _events(
+    spark: SparkSession,
+    endpoints: Endpoints,
+    job: DailyJob,
+    run_date: date,
+    run_dates: Sequence[date],
+) -> DataFrame:
+    """Those of the days that the job reads."""
+    first = job.first_day(run_date)
+    since = [day for day in run_dates if day >= first_run_date(first)]
     jdbc, contract = jdbc_options(endpoints.postgres), CONTRACTS[job.topic]
+    return loaded_events(spark, jdbc, contract, since, first=first, last=run_date)
+
+
+def _run(events: DataFrame, lake: str, job: DailyJob, run_date: date, lookups: Lookups) -> Computed:
+    began = time.perf_counter()
+    events.cache()
     rows = {}
-    try:
-        events = loaded_events(spark, jdbc, contract, job.first_day(run_date), run_date).cache()
-        for table, found in job.compute(events, run_date, lookups).items():
-            path = table_path(endpoints.lake, table)
-            write(found, path, run_date, job.tables[table])
-            rows[table] = _count(path, run_date)
-        events.unpersist()
-    except (PySparkException, Py4JError) as error:
-        line = str(error).partition("\n")[0]
-        raise DailyJobFailed(f"{job.name} of {run_date} failed: {line}") from error
+    for table, found in job.compute(events, run_date, lookups).items():
+        path = table_path(lake, table)
+        write(found, path, run_date, job.tables[table])
+        rows[table] = _count(path, run_date)
+    events.unpersist()
     return Computed(
         name=job.name, run_date=run_date, rows=rows, seconds=time.perf_counter() - began
     )
+
+
+@contextmanager
+def _sentence(job: DailyJob, run_date: date) -> Iterator[None]:
+    """What Spark says in a hundred lines as one `DailyJobFailed`."""
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        line = str(error).partition("\n")[0]
+        raise DailyJobFailed(f"{job.name} of {run_date} failed: {line}") from error
 
 
 def _count(path: str, run_date: date) -> int:

@@ -1,11 +1,15 @@
-"""Lines to frames: by one process for each core, once there is enough to decode."""
+"""Lines to frames: on all cores, once there is enough to decode.
+
+This process is one of them. What it decodes itself needs to be packed for nobody, and while the
+others start, which takes a second or two, it has begun.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -25,6 +29,8 @@ __all__ = ["Frames", "Lines", "decode", "decoded"]
 
 # Starting a process takes as long as decoding about this much.
 WORTH_PROCESSES = 64 << 20
+# Parts that each of the others has before it, so that it never waits for us.
+PREPARED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,26 +54,35 @@ class Frames:
 
 def decoded(lines: Iterable[Lines], size: int) -> Iterator[Frames]:
     """In the order of the lines; `size`: bytes of all files."""
+    others = (os.cpu_count() or 1) - 1
     # Who is a daemon may start no processes.
-    if size < WORTH_PROCESSES or current_process().daemon:
+    if size < WORTH_PROCESSES or not others or current_process().daemon:
         yield from map(decode, lines)
         return
-    cores = os.cpu_count() or 1
     try:
-        with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-            waiting: deque[Future[Frames]] = deque()
-            for some in lines:
-                waiting.append(pool.submit(decode, some))
-                # So much text is in memory at a time.
-                if len(waiting) > 2 * cores:
-                    yield waiting.popleft().result()
-            for future in waiting:
-                yield future.result()
+        with ProcessPoolExecutor(others, mp_context=get_context("spawn")) as pool:
+            yield from _shared(lines, pool, most=PREPARED * others)
     except BrokenProcessPool as error:
         raise LoadFailed(
             "A process that decoded the day was killed, most likely for want of memory: free some "
             "and load the day again. Nothing was changed."
         ) from error
+
+
+def _shared(lines: Iterable[Lines], pool: Executor, most: int) -> Iterator[Frames]:
+    """Some of the lines by others, who have up to `most` parts before them, and some by us."""
+    waiting: deque[Future[Frames]] = deque()
+    for some in lines:
+        if sum(not one.done() for one in waiting) < most:
+            waiting.append(pool.submit(decode, some))
+        else:
+            mine: Future[Frames] = Future()
+            mine.set_result(decode(some))
+            waiting.append(mine)
+        while waiting and waiting[0].done():
+            yield waiting.popleft().result()
+    for future in waiting:
+        yield future.result()
 
 
 def decode(lines: Lines) -> Frames:

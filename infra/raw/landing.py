@@ -19,8 +19,9 @@ from infra.errors import LoadFailed
 __all__ = ["Chunk", "chunks", "landed", "topic_of"]
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
-# What is decoded at once; small enough that a day of any size needs no memory for its text.
-CHUNK_BYTES = 16 << 20
+# What is decoded at once; small enough that a day of any size needs no memory for its text, and
+# that nobody waits long for the last one.
+CHUNK_BYTES = 8 << 20
 LOOKED_AT = 100
 
 

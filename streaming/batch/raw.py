@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from pyspark.sql import DataFrame, SparkSession
@@ -11,26 +11,38 @@ from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 from features.columns import column_of, spark_type
 from features.contract import Contract
 
-__all__ = ["loaded_events"]
+__all__ = ["first_run_date", "loaded_events"]
 
 TABLE = "raw.events"
+FETCHED = "10000"
 DAY = timedelta(days=1)
 
 
+def first_run_date(first: date) -> date:
+    """The earliest run date that may hold events of `first`: nothing is loaded before the day that
+    it is of, give or take a clock that is ahead.
+    """
+    return first - DAY
+
+
 def loaded_events(
-    spark: SparkSession, jdbc: Mapping[str, str], contract: Contract, first: date, last: date
+    spark: SparkSession,
+    jdbc: Mapping[str, str],
+    contract: Contract,
+    run_dates: Sequence[date],
+    *,
+    first: date,
+    last: date,
 ) -> DataFrame:
     """Each event from `first` to `last` once, typed by its contract, with its `event_date`.
 
-    Nothing is loaded before the day that it is of, give or take a clock that is ahead: partitions
-    of older run dates are not read. Of copies the one that was loaded first counts.
+    `run_dates`: those that were loaded since `first_run_date(first)`; each is read by a connection
+    of its own. Of copies the one that was loaded first counts.
     """
     fields = [column_of(field) for field in contract.stored_fields]
     schema = ", ".join(f"`{field.name}` {spark_type(field)}" for field in fields)
-    rows = spark.read.format("jdbc").options(**jdbc, dbtable=TABLE, fetchsize="10000").load()
-    wanted = rows.where(
+    wanted = _rows(spark, jdbc, run_dates).where(
         (F.col("topic") == contract.topic)
-        & (F.col("run_date") >= F.lit(first - DAY))
         & (F.col("event_at") >= F.lit(_midnight(first)))
         & (F.col("event_at") < F.lit(_midnight(last + DAY)))
     )
@@ -41,6 +53,17 @@ def loaded_events(
     columns = (F.col("event")[field.name].alias(field.name) for field in fields)
     return parsed.select(
         "event_id", "event_at", F.to_date("event_at").alias("event_date"), *columns
+    )
+
+
+def _rows(spark: SparkSession, jdbc: Mapping[str, str], run_dates: Sequence[date]) -> DataFrame:
+    parts = [f"run_date = DATE '{day.isoformat()}'" for day in run_dates]
+    properties = {name: value for name, value in jdbc.items() if name != "url"}
+    return spark.read.jdbc(
+        jdbc["url"],
+        TABLE,
+        predicates=parts or ["false"],
+        properties={**properties, "fetchsize": FETCHED},
     )
 
 

@@ -7,8 +7,10 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
+from typing import Any
 
 import pytest
 from dag_bag import DAGS, read_dags
@@ -31,6 +33,19 @@ def metadata() -> None:
         initdb()
 
 
+@contextmanager
+def without_retries(dag: Any) -> Iterator[None]:
+    """A failure would wait for minutes, and Airflow takes pytest's alarm."""
+    retries = {task: task.retries for task in dag.tasks}
+    try:
+        for task in retries:
+            task.retries = 0
+        yield
+    finally:
+        for task, many in retries.items():
+            task.retries = many
+
+
 @pytest.fixture
 def run_dag(metadata: None) -> Callable[[str, date], Mapping[str, str]]:
     """Run a DAG for a day as `airflow dags test` does; returns the states of its tasks."""
@@ -39,9 +54,8 @@ def run_dag(metadata: None) -> Callable[[str, date], Mapping[str, str]]:
         from airflow.sdk import timezone
 
         dag = read_dags()[name]
-        for task in dag.tasks:
-            task.retries = 0  # a failure would wait for minutes, and Airflow takes pytest's alarm
-        begun = dag.test(logical_date=timezone.utcnow(), run_conf={"run_date": day.isoformat()})
+        with without_retries(dag):
+            begun = dag.test(logical_date=timezone.utcnow(), run_conf={"run_date": day.isoformat()})
         return {
             "run": str(begun.state),
             **{one.task_id: str(one.state) for one in begun.get_task_instances()},

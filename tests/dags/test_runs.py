@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -133,11 +134,65 @@ def test_the_features_of_a_day_pass_their_gate_and_are_published(
     assert query(stack, "SELECT count(*) > 0 FROM online.user_features_daily") == [(True,)]
 
 
-def test_the_shops_day_ends_in_the_warehouse(
+def test_features_that_break_their_gate_are_not_published(
+    loaded: None, run: Callable[[str, date], States], receiver: Slack, stack: Endpoints
+) -> None:
+    run("feature_store_hourly", GOOD)
+    before = query(stack, "SELECT view, version FROM ops.published_views ORDER BY view")
+    rated = "SELECT episode_id, avg_rating FROM dim.episodes ORDER BY 1 LIMIT 1"
+    ((episode, rating),) = query(stack, rated)
+    with rated_as(stack, episode, -1.0, after=rating):
+        states = run("feature_store_hourly", GOOD)
+    assert (states["build_features"], states["quality_gate"]) == ("success", "failed")
+    assert states["publish_online"] == "upstream_failed"
+    assert receiver.titles[1:] == ["feature_store_hourly failed at quality_gate"]
+    assert "episode_features:episode_avg_rating.between (1 of" in str(receiver.bodies[1])
+    assert query(stack, "SELECT view, version FROM ops.published_views ORDER BY view") == before
+
+
+@contextmanager
+def rated_as(stack: Endpoints, episode: str, rating: float, *, after: float) -> Iterator[None]:
+    """A metadata table with a rating that none can be, for as long as the block lasts."""
+    statement = b"UPDATE dim.episodes SET avg_rating = %s WHERE episode_id = %s"
+    with psycopg.connect(stack.postgres, autocommit=True) as connection:
+        connection.execute(statement, [rating, episode])
+        yield
+        connection.execute(statement, [after, episode])
+
+
+def test_of_a_shops_day_that_breaks_its_gate_nothing_is_computed(
+    run: Callable[[str, date], States], receiver: Slack, stack: Endpoints
+) -> None:
+    assert query(stack, "SELECT FROM raw.events WHERE run_date = %s", BAD) == []
+    states = run("ecommerce_etl_daily", BAD)
+    assert (states.pop("run"), states.pop("validate_raw")) == ("failed", "failed")
+    assert set(states.values()) == {"upstream_failed"}
+    assert receiver.titles == ["ecommerce_etl_daily failed at validate_raw"]
+    logged = "SELECT passed FROM ops.quality_log WHERE run_date = %s AND check_name = %s"
+    assert query(stack, logged, BAD, "gx:raw:raw:any_rows") == [(False,)]
+
+
+def test_the_shops_day_ends_in_the_warehouse_and_online_and_its_repeat_changes_nothing(
     loaded: None, run: Callable[[str, date], States], receiver: Slack, stack: Endpoints
 ) -> None:
     states = run("ecommerce_etl_daily", GOOD)
     assert set(states.values()) == {"success"}, states
     assert receiver.titles == ["ecommerce_etl_daily is done"]
-    for table in ("marts.fact_daily_metrics", *(f"online.{name}" for name in OF_SPARK)):
-        assert query(stack, f"SELECT count(*) > 0 FROM {table}") == [(True,)], table
+    first = shop(stack)
+    assert all(first.values())
+
+    assert run("ecommerce_etl_daily", GOOD)["run"] == "success"
+    assert shop(stack) == first
+
+
+def shop(stack: Endpoints) -> dict[str, list[tuple[Any, ...]]]:
+    """What a shop's day leaves: figures in the warehouse, rows online, without their versions."""
+    found = {"figures": query(stack, "SELECT * FROM marts.fact_daily_metrics ORDER BY 1, 2")}
+    with psycopg.connect(stack.postgres) as connection:
+        for name in OF_SPARK:
+            columns = map(sql.Identifier, (column.name for column in PUBLISHED[name].columns))
+            select = sql.SQL("SELECT {} FROM {} ORDER BY 1").format(
+                sql.SQL(", ").join(columns), sql.Identifier("online", name)
+            )
+            found[name] = connection.execute(select).fetchall()
+    return found

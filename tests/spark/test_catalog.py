@@ -7,16 +7,20 @@ import os
 import stat
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from stacks import settings_for
 
-from infra.catalog import tables
+from infra.catalog import register_computed, tables
 from infra.endpoints import Endpoints
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
+DAY = date(2026, 3, 5)
 REPOSITORY = Path(__file__).parents[2]
 READ = """
 import json
@@ -27,8 +31,9 @@ settings = load_settings()
 with catalog_session(settings, Endpoints.read(settings.home)) as spark:
     names = [row.tableName for row in spark.sql("SHOW TABLES IN feature_store").collect()]
     rows = spark.sql("SELECT count(*) AS n FROM feature_store.session_features").first().n
+    daily = spark.sql("SELECT user_id, segment FROM feature_store.user_segments").first()
     with open(f"/proc/{spark._jvm.java.lang.ProcessHandle.current().pid()}/cmdline") as file:
-        print(json.dumps({"names": names, "rows": rows, "arguments": file.read()}))
+        print(json.dumps({"names": names, "rows": rows, "daily": daily, "arguments": file.read()}))
 """
 
 
@@ -49,12 +54,16 @@ def test_another_process_reads_by_name_what_init_registered(
     stack: Endpoints, stack_home: Path
 ) -> None:
     first = json.loads(run(stack_home, "-m", "infra", "init", "--json"))
-    assert first["tables_registered"] == sorted(tables())
+    assert {*first["tables_registered"]} >= {*tables()}
     assert json.loads(run(stack_home, "-m", "infra", "init", "--json"))["tables_registered"] == []
+    segments = pl.DataFrame({"user_id": ["u1"], "segment": ["vip"], "run_date": [DAY]})
+    segments.write_delta(f"{stack.lake}/batch/user_segments")
+    register_computed(settings_for(stack_home), stack)
 
     found = json.loads(run(stack_home, "-c", READ))
-    assert sorted(found["names"]) == sorted(tables())
+    assert {*found["names"]} >= {*tables(), "user_segments"}
     assert found["rows"] >= 0
+    assert found["daily"] == ["u1", "vip"]
     assert str(conninfo_to_dict(stack.postgres)["password"]) not in found["arguments"]
     site = stack_home / "hive" / "hive-site.xml"
     assert stat.S_IMODE(site.stat().st_mode) == 0o600
