@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import cycle
 from typing import Any, cast
 
@@ -48,6 +49,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self._next_request, self._took, self._ended = next_request, took, ended
         self._buffer, self._missing, self._sent_at = b"", 0, 0.0
+        self._gone = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -67,6 +69,12 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody hangs up before it is enough."""
         self._fail(f"The server hung up ({exc}).")
+        self._gone.set()
+
+    async def hang_up(self) -> None:
+        """Return when the connection is no more."""
+        self._transport.abort()
+        await self._gone.wait()
 
     def _begin(self, data: bytes) -> None:
         end = data.find(HEAD_END)
@@ -104,15 +112,17 @@ async def load(
     left = _until(cycle(requests), time.perf_counter() + seconds, most)
     latencies: list[float] = []
     ends = [loop.create_future() for _ in range(connections)]
+    made: list[Connection] = []
     began = time.perf_counter()
-    for end in ends:
-        await loop.create_connection(
-            lambda end=end: Connection(lambda: next(left, None), latencies.append, end),
-            LOOPBACK,
-            port,
-        )
-    await asyncio.wait_for(asyncio.gather(*ends), seconds + STUCK_S)
-    took = time.perf_counter() - began
+    try:
+        for end in ends:
+            new = partial(Connection, lambda: next(left, None), latencies.append, end)
+            made.append((await loop.create_connection(new, LOOPBACK, port))[1])
+        await asyncio.wait_for(asyncio.gather(*ends), seconds + STUCK_S)
+        took = time.perf_counter() - began
+    finally:
+        for connection in made:
+            await connection.hang_up()
     return {
         "requests": len(latencies),
         "per_second": len(latencies) / took,

@@ -19,9 +19,13 @@ def text(figures: Sequence[Served], conditions: Mapping[str, object], *, as_json
     if as_json:
         documents = [figure.to_json() for figure in figures]
         return json.dumps({"conditions": conditions, "ratios": found, "figures": documents})
-    named = {f"Feast's requests/s for {size} entities": ratio for size, ratio in found.items()}
+    named = {f"Feast's requests/s for {_entities(size)}": ratio for size, ratio in found.items()}
     line = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in conditions.items())
     return "\n\n".join(filter(None, (ratio_line(named), _table(figures), line)))
+
+
+def _entities(size: str) -> str:
+    return f"{size} entity" if size == "1" else f"{size} entities"
 
 
 def _table(figures: Sequence[Served]) -> str:

@@ -65,4 +65,5 @@ def _api(settings: Settings) -> str:
     except StackNotUp:
         return DEFAULT_API
     ports = Ports(settings.home / "services" / "ports.json")
-    return api or f"http://{LOOPBACK}:{ports.known('api') or ports.choose('api')}"
+    port = settings.api_port or ports.known("api") or ports.choose("api")
+    return api or f"http://{LOOPBACK}:{port}"

@@ -1,6 +1,6 @@
 """Every benchmark from end to end, as small as it can be.
 
-The peer Flink SQL is left out: its environment takes minutes to install.
+The peers Flink SQL and Feast's server are left out: their environments take minutes to install.
 """
 
 from __future__ import annotations
@@ -75,3 +75,18 @@ def test_idle_keys_stay_alive_while_the_log_is_read(bench: Callable[..., dict[st
         assert figure["steady"] > 0
         assert figure["state_bytes"] > 0
         assert figure["memory_bytes"].keys() == {"driver", "jvm", "workers"}
+
+
+def test_serving_answers_every_number_of_entities(bench: Callable[..., dict[str, Any]]) -> None:
+    found = bench("serving", "--entities", "600", "--seconds", "0.3", "--no-peers")
+    figures = {(figure["path"], figure["entities"]): figure for figure in found["figures"]}
+    ours, as_feast = "POST /v1/features", "POST /get-online-features"
+    assert figures.keys() == {
+        ("the load alone", 1),
+        *((path, size) for path in (ours, as_feast) for size in (1, 100, 500)),
+    }
+    assert found["ratios"] == {}
+    for figure in figures.values():
+        assert figure["requests"] > 0
+        assert figure["per_second"] > 0
+        assert 0 < figure["latency_ms"]["p50"] <= figure["latency_ms"]["p99"]
