@@ -23,6 +23,7 @@ FOLDERS = (
     "features",
     "infra",
     "producer",
+    "serving",
     "streaming",
     "tests",
 )
