@@ -90,10 +90,10 @@ def state_growth(figures: Sequence[Growth], conditions: Conditions, *, as_json: 
 
 
 def batch(figure: Batch, conditions: Conditions, *, as_json: bool) -> str:
-    """Seconds and events/s of every step of a day, then of all."""
+    """Seconds and events/s of every step of a day, then of the load and of all."""
     if as_json:
         return _document(conditions, figures=[figure.to_json()])
-    steps = [*figure.seconds.items(), ("all", figure.total)]
+    steps = [*figure.seconds.items(), ("load", figure.load), ("all", figure.total)]
     rows = [(name, f"{seconds:,.1f}", f"{figure.events / seconds:,.0f}") for name, seconds in steps]
     title = (
         f"{figure.events:,} events of a day ({figure.bytes / MB:,.0f} MB), "

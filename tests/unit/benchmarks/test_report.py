@@ -101,12 +101,13 @@ def test_state_growth_compares_with_the_smallest() -> None:
 
 
 def test_a_day_is_told_by_step_and_as_a_whole() -> None:
-    seconds = {"reading": 10.0, "checking": 2.5, "writing": 7.5}
+    seconds = {"reading": 10.0, "checking": 2.5, "writing": 3.5, "marts": 4.0}
     figure = Batch(events=1_000_000, failed=2000, bytes=345 << 20, seconds=seconds, stolen=0.1)
     lines = report.batch(figure, CONDITIONS, as_json=False).splitlines()
     assert lines[0] == "1,000,000 events of a day (345 MB), 2,000 left out; host took 10%"
-    assert [line.split() for line in lines if line.startswith(("reading", "all"))] == [
+    assert [line.split() for line in lines if line.startswith(("reading", "load ", "all"))] == [
         ["reading", "10.0", "100,000"],
+        ["load", "16.0", "62,500"],
         ["all", "20.0", "50,000"],
     ]
     document = json.loads(report.batch(figure, CONDITIONS, as_json=True))
