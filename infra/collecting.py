@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from infra.settings import Settings
 from infra.stack.credentials import Credentials
 from serving.collector.collector import Collector
 from serving.collector.enrichment import address_form
 from serving.collector.log import EventLog
+from serving.metrics.values import Metrics
 
 __all__ = ["collector_of", "cors_origins"]
 
 SALT = "collector_ip_salt"
 
 
-def collector_of(settings: Settings, log: EventLog) -> Collector:
+def collector_of(settings: Settings, log: EventLog, metrics: Metrics) -> Collector:
     """The collector that writes to this log."""
-    return Collector(log, kept_address=address_form(settings.collector_ip, _salt(settings)))
+    return Collector(
+        log,
+        kept_address=address_form(settings.collector_ip, _salt(settings)),
+        count=partial(metrics.add, "userflow_api_events_total"),
+    )
 
 
 def cors_origins(settings: Settings) -> tuple[str, ...]:

@@ -66,9 +66,13 @@ def make_services(settings: Settings, endpoints: Endpoints) -> Services:
         degraded=degraded,
         metrics=metrics,
         rates=Rates(chosen.rate_per_s),
-        probes={"postgres": postgres.answers, "redis": link.answers},
+        probes={
+            "postgres": postgres.answers,
+            "redis": link.answers,
+            "kafka": events.answers,
+        },
         events=events,
-        collector=collector_of(settings, events),
+        collector=collector_of(settings, events, metrics),
         archive=DeltaArchive(settings.lake_root),
         samples=sample_pages(endpoints.postgres) if settings.samples else None,
         recommender=build(

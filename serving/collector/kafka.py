@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from features.contracts.commerce import COMMERCE
 from serving.collector.log import EventsAway, Outgoing
 
 __all__ = ["KafkaEventLog"]
@@ -25,6 +26,7 @@ LINGER_MS = 3
 MESSAGE_BYTES = (8 << 20) + (64 << 10)
 POLL_S = 0.1
 CLOSE_S = 2.0
+PROBE_S = 0.4
 RECEIVED_AT = "received_at"
 
 
@@ -42,6 +44,7 @@ class Client(Protocol):
     ) -> None: ...
     def poll(self, timeout: float) -> int: ...
     def flush(self, timeout: float) -> int: ...
+    def list_topics(self, topic: str, timeout: float) -> Any: ...
 
 
 def _connect(servers: str) -> Client:
@@ -108,6 +111,16 @@ class KafkaEventLog:
         if batch.problem:
             self._away = True
             raise EventsAway(f"Kafka did not take the events ({batch.problem}): send them again.")
+
+    async def answers(self) -> bool:
+        """Whether a broker answers right now."""
+        from confluent_kafka import KafkaException  # noqa: PLC0415
+
+        try:
+            await asyncio.to_thread(self._connected().list_topics, COMMERCE.topic, PROBE_S)
+        except KafkaException:
+            return False
+        return True
 
     async def stop(self) -> None:
         """Deliver what is queued, and end the thread."""

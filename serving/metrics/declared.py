@@ -90,6 +90,12 @@ _DECLARED = (
         help="Whether requests are sent to the store; asked at each scrape.",
     ),
     Metric(
+        name="userflow_api_events_total",
+        kind=Kind.COUNTER,
+        labels=("topic", "outcome"),
+        help="Events that were collected: accepted, rejected, or, as Kafka was away, untaken.",
+    ),
+    Metric(
         name="userflow_api_recommendations_total",
         kind=Kind.COUNTER,
         labels=("domain", "arm", "model"),
