@@ -114,7 +114,7 @@ class FeastServer:
         path = self._folder / "rows.parquet"
         rows.drop("by_event").with_columns(available_at=pl.col("event_at")).write_parquet(path)
         given = json.dumps({"view": view, "path": str(path)})
-        self._environment.run(["python", str(LOADER)], folder=self._folder, given=given)
+        self._environment.run(["python", "-P", str(LOADER)], folder=self._folder, given=given)
 
     @contextmanager
     def serving(self, port: int) -> Iterator[None]:
