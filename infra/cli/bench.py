@@ -205,6 +205,44 @@ def serving(
     click.echo(serving_report.text(figures, given, as_json=as_json))
 
 
+@bench.command()
+@click.option("--labels", default=1_000_000, show_default=True, type=click.IntRange(min=100))
+@click.option("--log-rows", default=10_000_000, show_default=True, type=click.IntRange(min=1000))
+@click.option(
+    "--rows-each",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Rows of the log for each reader.",
+)
+@click.option(
+    "--runs", default=3, show_default=True, type=click.IntRange(1, 20), help="Of each, in turn."
+)
+@click.option("--no-peers", is_flag=True, help="Ours alone.")
+@as_json_option
+def pit(
+    *, labels: int, log_rows: int, rows_each: int, runs: int, no_peers: bool, as_json: bool
+) -> None:
+    """Labels/s of a training set with six features of one view.
+
+    Beside it Feast on its DuckDB offline store, which is installed at the first run, on the same
+    files; its values are compared with ours.
+    """
+    from benchmarks import pit_report  # noqa: PLC0415
+    from benchmarks.machine import conditions  # noqa: PLC0415
+    from benchmarks.pit import measure  # noqa: PLC0415
+
+    found = measure(
+        labels=labels,
+        rows=log_rows,
+        rows_each=rows_each,
+        runs=runs,
+        peer=not no_peers,
+        say=_say,
+    )
+    click.echo(pit_report.text(found, conditions(runs=runs), as_json=as_json))
+
+
 def _throughput(
     name: str, events: int, peers: tuple[str, ...], master: str, *, as_json: bool
 ) -> None:
