@@ -44,15 +44,17 @@ def make_services(settings: Settings, endpoints: Endpoints) -> Services:
         max_body_bytes=settings.api_max_body_bytes,
         access_log=settings.api_access_log,
     )
-    postgres = Postgres(recommender_conninfo(endpoints.postgres), timeout_s=chosen.store_timeout_s)
+    postgres = Postgres(
+        recommender_conninfo(endpoints.postgres), timeout_s=chosen.postgres_timeout_s
+    )
     redis = Redis.from_url(
         endpoints.redis,
         decode_responses=True,
-        socket_timeout=chosen.store_timeout_s,
-        socket_connect_timeout=chosen.store_timeout_s,
+        socket_timeout=chosen.redis_timeout_s,
+        socket_connect_timeout=chosen.redis_timeout_s,
     )
     events = KafkaEventLog(endpoints.kafka)
-    link = RedisLink(endpoints.redis, timeout_s=chosen.store_timeout_s)
+    link = RedisLink(endpoints.redis, timeout_s=chosen.redis_timeout_s)
     degraded = DegradedSources(postgres)
     metrics = Metrics()
     online = OnlineReader(RedisRows(link), PostgresRows(postgres), degraded)

@@ -29,7 +29,7 @@ AWAY = "PostgreSQL does not answer."
 class Postgres:
     """Reads with the rights of the role in `conninfo`; at most `size` queries at once."""
 
-    def __init__(self, conninfo: str, *, size: int = 4, timeout_s: float = 0.18) -> None:
+    def __init__(self, conninfo: str, *, size: int = 4, timeout_s: float = 0.27) -> None:
         self._conninfo = conninfo
         self._timeout_s = timeout_s
         self._turns = asyncio.Semaphore(size)

@@ -9,14 +9,15 @@ __all__ = ["ServingSettings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingSettings:
-    """`rate_per_s`: requests a second of one key, no limit when 0. `store_timeout_s`: how long one
-    store may take for one answer; two of them, and what is left over, stay below the half second
-    that a client waits at most.
+    """`rate_per_s`: requests a second of one key, no limit when 0. A store may take so long for one
+    answer; both together, and what is left over, stay below the half second that a client waits at
+    most.
     """
 
     rate_per_s: float = 0
     max_body_bytes: int = 1 << 20
     max_ids: int = 1_000
-    store_timeout_s: float = 0.18
+    redis_timeout_s: float = 0.12
+    postgres_timeout_s: float = 0.27
     cors_origins: tuple[str, ...] = ()
     access_log: bool = False

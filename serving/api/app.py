@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -46,7 +47,11 @@ def create_app(services: Services) -> FastAPI:
         title="userflow",
         summary="What readers and shoppers did just now, as features.",
         lifespan=lifespan,
+        description="A key of `userflow keys create` opens the calls below `/v1`: `Authorization: "
+        'Bearer …`. Every answer that is no success is `{"error": {"code", "message", …}}`.',
+        version=version("userflow"),
         redirect_slashes=False,
+        redoc_url=None,
     )
     app.state.services = services
     app.add_exception_handler(ServingError, refused_request)

@@ -121,7 +121,7 @@ class _Wire(asyncio.Protocol):
 class RedisLink:
     """Sends commands to the Redis at `url`, and reaches it again when it was away."""
 
-    def __init__(self, url: str, *, timeout_s: float = 0.15) -> None:
+    def __init__(self, url: str, *, timeout_s: float = 0.12) -> None:
         self._where = parse_url(url)
         self._timeout_s = timeout_s
         self._wire: _Wire | None = None
