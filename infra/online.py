@@ -38,7 +38,10 @@ def read_online(endpoints: Endpoints, view_name: str, entity_id: str) -> dict[st
     )
     as_reader = recommender_conninfo(endpoints.postgres)
     with postgres_answers(), psycopg.connect(as_reader, row_factory=dict_row) as reader:
-        return reader.execute(query, parts).fetchone()
+        try:
+            return reader.execute(query, parts).fetchone()
+        except psycopg.DataError:  # a part is no number or no time, so it names nobody
+            return None
 
 
 def degraded_source(endpoints: Endpoints, view_name: str) -> SourceHealth | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import polars as pl
 import psycopg
 import pytest
 from batch_stores import DAY, fill, make_marts, new_database, settings_of
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from psycopg import sql
 from redis import Redis
 
@@ -386,6 +387,26 @@ def test_the_command_publishes_and_says_what(
     refused = CliRunner().invoke(main, ["publish", "--date", DAY.isoformat()])
     assert refused.exit_code == 1
     assert "marts.user_features has no row" in refused.output
+
+
+def test_a_batch_view_is_read_by_the_command(
+    settings: Settings, stores: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(settings)
+    monkeypatch.setenv("USERFLOW_HOME", str(settings.home))
+
+    def get(*words: str) -> Result:
+        return CliRunner().invoke(main, ["get", *words])
+
+    row = json.loads(get("user_features_daily", "u1", "--json").stdout)
+    assert (row["user_avg_completion_rate"], row["as_of_date"]) == (0.5, DAY.isoformat())
+    related = json.loads(get("related_products", "p1", "--json").stdout)
+    assert related["products"] == DAILY["related_products"]["products"]
+    assert get("segment_features_daily", "KR|drama|7").exit_code == 0
+    for unknown in ("KR|drama|8", "KR|drama|seven"):
+        assert "has no row" in get("segment_features_daily", unknown).stderr
+    assert get("user_features_dayly", "u1").exit_code == 2
+    assert "user_features_daily" in get("user_features_dayly", "u1").stderr
 
 
 def test_each_published_mart_is_declared_once() -> None:
