@@ -8,7 +8,7 @@ BIN := .venv/bin
 DEMO_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-slow test-long demo up down dbt-docs clean lock
+.PHONY: help setup check test test-slow test-long demo up down dbt-docs screenshots clean lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -45,6 +45,9 @@ down: setup ## stop them; the data stays
 
 dbt-docs: setup ## dbt's page of all models and their columns; the services run already
 	@$(BIN)/python -m infra.dbt_docs
+
+screenshots: setup ## take the pictures of the docs: a stack of its own, simulated input, Chromium
+	@$(BIN)/python -m infra.screenshots
 
 clean: ## stop the services, remove .venv and caches; the data in .userflow stays
 	@if [ -x $(BIN)/userflow ]; then $(BIN)/userflow down; fi

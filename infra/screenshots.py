@@ -45,6 +45,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 CONTENT = "[data-testid=stMainBlockContainer], body"
 HEIGHT = f"Math.max(...[...document.querySelectorAll('{CONTENT}')].map(e => e.scrollHeight))"
 Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
 def _as_it_is(_: Page) -> None:
@@ -54,7 +55,8 @@ def _as_it_is(_: Page) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
     """`file`: its name below docs/images. `path`: of a page of `service`. `ready`: a selector of
-    what is there once the page has drawn. `act`: what to do before the picture.
+    what is there once the page has drawn. `act`: what to do before the picture. `is_whole`: all of
+    the page, however high it is.
     """
 
     file: str
@@ -63,12 +65,55 @@ class Shot:
     ready: str
     scheme: Scheme = "light"
     act: Callable[[Page], None] = _as_it_is
+    is_whole: bool = False
+
+
+def _shop(page: Page) -> None:
+    """Look at some products of one kind and put two into the cart: that is a pattern."""
+    page.locator("nav.chips a").nth(1).click()
+    for number, is_wanted in enumerate((True, True, False, False)):
+        page.locator(".goods a").nth(number).click()
+        if is_wanted:
+            page.locator(".product .button.main").click()
+        page.wait_for_timeout(700)
+        page.go_back()
+        page.wait_for_timeout(300)
+    page.locator(".goods a").nth(4).click()
+    page.locator("#pattern .chip.loud").wait_for()
+
+
+def _read(page: Page) -> None:
+    """Scroll through half of an episode, as a reader does."""
+    for _ in range(14):
+        page.mouse.wheel(0, 280)
+        page.wait_for_timeout(350)
+    page.wait_for_function("parseFloat(document.getElementById('stored').style.width) > 0")
+
+
+def _replay(page: Page) -> None:
+    """Read, then see it again."""
+    _read(page)
+    page.locator("#replay").click()
+    page.locator("main svg").first.wait_for()
+    page.wait_for_timeout(3_000)
 
 
 DRAWN = ".st-key-panel-tests .js-plotly-plot .points"
 SHOTS = (
-    Shot(file="dashboard-light.png", service="dashboard", path="/", ready=DRAWN),
-    Shot(file="dashboard-dark.png", service="dashboard", path="/", ready=DRAWN, scheme="dark"),
+    *(
+        Shot(
+            file=f"dashboard-{scheme}.png",
+            service="dashboard",
+            path="/",
+            ready=DRAWN,
+            scheme=scheme,
+            is_whole=True,
+        )
+        for scheme in SCHEMES
+    ),
+    Shot(file="shop.png", service="api", path="/samples/shop", ready=".goods a", act=_shop),
+    Shot(file="webtoon.png", service="api", path="/samples/webtoon", ready=".episode", act=_read),
+    Shot(file="replay.png", service="api", path="/samples/webtoon", ready=".episode", act=_replay),
 )
 
 
@@ -146,13 +191,16 @@ def _producing(
 
 
 def _take(path: str, addresses: dict[str, str]) -> None:
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - a tool of developers
+    from playwright.sync_api import Error, sync_playwright  # noqa: PLC0415 - a tool of developers
 
     IMAGES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         for shot in SHOTS:
-            _shoot(browser, shot, addresses[shot.service])
+            try:
+                _shoot(browser, shot, addresses[shot.service])
+            except Error as error:
+                raise ServiceError(f"{shot.file} could not be taken: {error.message}") from error
         browser.close()
 
 
@@ -167,8 +215,9 @@ def _shoot(browser: Browser, shot: Shot, address: str) -> None:
     page.wait_for_selector(shot.ready, timeout=PATIENCE_MS)
     shot.act(page)
     page.wait_for_timeout(SETTLED_MS)
-    page.set_viewport_size({"width": WIDTH, "height": max(LOWEST, page.evaluate(HEIGHT))})
-    page.wait_for_timeout(SETTLED_MS)
+    if shot.is_whole:
+        page.set_viewport_size({"width": WIDTH, "height": max(LOWEST, page.evaluate(HEIGHT))})
+        page.wait_for_timeout(SETTLED_MS)
     file = IMAGES / shot.file
     page.screenshot(path=file)
     page.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from serving.dashboard.topic_reader import TopicReader, end_offsets, explain_kaf
 __all__ = ["Board", "Seen"]
 
 EVERY_S = 3.0
+# Frames of many messages take a moment to make, and each page that is open asks.
+HEARD_S = 1.0
 NOT_INITIALISED = "The tables are not there yet: run `userflow init`."
 AWAY = "PostgreSQL does not answer. `userflow status` tells more, `userflow up` starts it."
 
@@ -42,13 +46,16 @@ class Board:
 
     def __init__(self, sources: Sources) -> None:
         self._messages = Messages()
+        self._heard = self._messages.heard()
+        self._heard_at = time.monotonic()
+        self._lock = threading.Lock()
         self._reader = TopicReader(sources.kafka, TOPICS, self._messages.take)
         self._rows = _Rows(sources.postgres, self._messages)
         self._stored = Poller("rows", self._rows.read, explain_postgres, every_s=EVERY_S)
         self._ask_ends = end_offsets(sources.kafka)
         self._ends = Poller("ends", self._read_ends, explain_kafka, every_s=EVERY_S)
-        streams = StreamReader(sources.streams)
-        self._freshness = Poller("streams", streams.read, lambda _: None, every_s=EVERY_S)
+        self._streams = StreamReader(sources.streams)
+        self._freshness = Poller("streams", self._streams.read, lambda _: None, every_s=EVERY_S)
         for thread in (self._reader, self._stored, self._ends, self._freshness):
             thread.start()
 
@@ -56,18 +63,25 @@ class Board:
         """What is known now; asks nobody, so it takes milliseconds."""
         return Seen(
             now=datetime.now(UTC),
-            heard=self._messages.heard(),
+            heard=self._heard_lately(),
             topics=self._reader.problem,
             stored=self._stored.last(),
             ends=self._ends.last(),
             freshness=self._freshness.last(),
         )
 
+    def _heard_lately(self) -> Heard:
+        with self._lock:
+            if time.monotonic() - self._heard_at > HEARD_S:
+                self._heard, self._heard_at = self._messages.heard(), time.monotonic()
+            return self._heard
+
     def stop(self) -> None:
         """End the threads."""
         for thread in (self._reader, self._stored, self._ends, self._freshness):
             thread.stop()
         self._rows.close()
+        self._streams.close()
 
     def _read_ends(self) -> Mapping[str, int]:
         stored = self._stored.last().value

@@ -70,7 +70,7 @@ def _troubles(seen: Seen) -> None:
             at = seen.stored.at
             known = f" What is shown of it is from {_ago(at, seen.now)}." if at else ""
             st.warning(f"{seen.stored.problem}{known}", icon=":material/database_off:")
-        if problem := seen.topics or seen.ends.problem:
+        if problem := seen.topics or seen.ends.problem or seen.freshness.problem:
             st.warning(problem, icon=":material/cloud_off:")
 
 

@@ -30,8 +30,8 @@ class Reading(Generic[T]):
 
 
 class Poller(Generic[T]):
-    """`explain` turns an exception into a sentence; what it returns None for is raised, and ends
-    the thread.
+    """`explain` turns an exception into a sentence; what it returns None for is a mistake of ours,
+    which is raised and ends the thread.
     """
 
     def __init__(
@@ -78,9 +78,10 @@ class Poller(Generic[T]):
             value = self._read()
         except Exception as error:
             problem = self._explain(error)
+            told = problem or f"Reading the {self._name} has failed; the log says why."
+            self._reading = replace(self._reading, problem=told)
             if problem is None:
                 raise
-            self._reading = replace(self._reading, problem=problem)
         else:
             self._reading = Reading(value=value, at=self._clock())
 

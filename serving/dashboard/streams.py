@@ -45,6 +45,10 @@ class StreamReader:
         lately = self._recent.add(time.monotonic(), said)
         return {job: Freshness(quantile(b, 0.5), quantile(b, 0.99)) for job, b in lately.items()}
 
+    def close(self) -> None:
+        """Leave nothing open."""
+        self._client.close()
+
     def _addresses(self) -> Iterator[str]:
         for file in sorted(self._folder.glob("*.json"))[:MOST_PROCESSES]:
             try:

@@ -48,8 +48,10 @@ def test_a_mistake_of_ours_is_not_explained_away() -> None:
     def read() -> int:
         raise KeyError("mistake")
 
+    poller = Poller("rows", read, explain, every_s=1)
     with pytest.raises(KeyError, match="mistake"):
-        Poller("p", read, explain, every_s=1).look()
+        poller.look()
+    assert poller.last().problem == "Reading the rows has failed; the log says why."
 
 
 def test_while_nobody_looks_nothing_is_asked() -> None:
