@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from features.contracts import CONTRACTS
 from serving.api.auth import needs_also_in_query
+from serving.api.documents import ErrorBody
 from serving.api.keys import Key
 from serving.api.services import Services, services_of
 from serving.collector.bodies import MAX_EVENTS, split_body
@@ -60,7 +61,13 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "One result for each event, in their order.",
         "content": {"application/json": {"example": ANSWER}},
     },
-    503: {"description": "Kafka does not take them: send all of them again, after `Retry-After`."},
+    400: {"model": ErrorBody, "description": "Neither an event nor a list of events."},
+    404: {"model": ErrorBody, "description": "No topic of that name."},
+    413: {"model": ErrorBody, "description": "Too many bytes or events."},
+    503: {
+        "model": ErrorBody,
+        "description": "Kafka does not take them: send all of them again, after `Retry-After`.",
+    },
 }
 
 

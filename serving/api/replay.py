@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 
 from serving.api.auth import needs
+from serving.api.documents import ErrorBody
 from serving.api.keys import Key
 from serving.api.services import Services, services_of
 from serving.errors import NotFound, Unavailable
@@ -54,7 +55,7 @@ EXAMPLE = {
     "/v1/sessions/{session_id:path}/replay",
     responses={
         200: {"content": {"application/json": {"example": EXAMPLE}}},
-        404: {"description": "No such session."},
+        404: {"model": ErrorBody, "description": "No such session."},
     },
 )
 async def replay(
