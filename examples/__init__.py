@@ -1,0 +1,1 @@
+"""Programs that show how userflow is used, each run by a test."""
