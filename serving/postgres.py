@@ -23,6 +23,7 @@ __all__ = ["Postgres"]
 Query = LiteralString | sql.Composed | sql.SQL
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 PAUSE_S = 0.5
+ENDING_S = 0.2
 AWAY = "PostgreSQL does not answer."
 
 
@@ -34,7 +35,9 @@ class Postgres:
         self._timeout_s = timeout_s
         self._turns = asyncio.Semaphore(size)
         self._idle: deque[Connection] = deque()
-        self._given_up: set[asyncio.Task[Any]] = set()
+        self._open: set[Connection] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_stopped = False
         self._away_until: float | None = None
         self._is_tried = False
 
@@ -67,14 +70,19 @@ class Postgres:
         return True
 
     async def stop(self) -> None:
-        """Close what is open."""
-        while self._idle:
-            await self._idle.popleft().close()
-        for task in self._given_up:
+        """Close what is open; queries that run are given up."""
+        self._is_stopped = True
+        for task in self._tasks:
             task.cancel()
+        for connection in self._open:
+            connection.pgconn.finish()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=ENDING_S)
 
     def _admit(self) -> bool:
         """Whether this is the one request that finds out if it is back; others are refused."""
+        if self._is_stopped:
+            raise Unavailable(AWAY)
         if self._away_until is None:
             return False
         if self._is_tried or asyncio.get_running_loop().time() < self._away_until:
@@ -92,11 +100,14 @@ class Postgres:
             await self._turns.acquire()
         try:
             task = loop.create_task(self._fetch(query, parameters))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
             done, _ = await asyncio.wait({task}, timeout=deadline - loop.time())
         finally:
             self._turns.release()
         if not done:
-            self._give_up(task)
+            task.cancel()
+            task.add_done_callback(_forget)
             raise TimeoutError(AWAY)
         return task.result()
 
@@ -106,6 +117,7 @@ class Postgres:
             rows = await (await connection.execute(query, parameters)).fetchall()
         except BaseException:
             connection.pgconn.finish()
+            self._open.discard(connection)
             raise
         self._idle.append(connection)
         return rows
@@ -115,16 +127,15 @@ class Postgres:
             connection = self._idle.pop()
             if not connection.closed:
                 return connection
-        return await psycopg.AsyncConnection.connect(
+            self._open.discard(connection)
+        connection = await psycopg.AsyncConnection.connect(
             self._conninfo, autocommit=True, connect_timeout=2
         )
+        self._open.add(connection)
+        return connection
 
-    def _give_up(self, task: asyncio.Task[Any]) -> None:
-        task.cancel()
-        self._given_up.add(task)
-        task.add_done_callback(self._forget)
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._given_up.discard(task)
-        if not task.cancelled():
-            task.exception()  # asked, so that nobody is told it never was
+def _forget(task: asyncio.Task[Any]) -> None:
+    """Ask how it ended, so that nobody is told it never was."""
+    if not task.cancelled():
+        task.exception()

@@ -28,6 +28,7 @@ class Refreshed:
         """Read it no more."""
         if self._loop:
             self._loop.cancel()
+            await asyncio.wait({self._loop})
 
     async def _go_on(self) -> None:
         while True:

@@ -7,6 +7,7 @@ asks the database, and a revoked key ends within five.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ __all__ = ["SCOPES", "Key", "KeyRing", "Scope", "hash_of"]
 Scope = Literal["collect", "read", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 ACTIVE = "SELECT key_id, key_hash, name, scopes FROM online.active_api_keys()"
-# A key that was just made is looked up at once, but a flood of wrong ones asks no more than this.
-LOOK_AGAIN_S = 0.5
+# A key that was just made is found by another look, which all who are unknown wait for together:
+# a flood of wrong keys asks no more often than this.
+LOOK_AGAIN_S = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class KeyRing(Refreshed):
         self._keys: dict[bytes, Key] = {}
         self._is_read = False
         self._tried_at = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
 
     def known(self, secret: str) -> Key | None:
         """The key, if it was among those of the last reading."""
@@ -56,14 +59,23 @@ class KeyRing(Refreshed):
     async def find(self, secret: str) -> Key:
         """The key; raises `Unauthorised`, or `Unavailable` while no key could be read yet."""
         key = self.known(secret)
-        if key is None and time.monotonic() - self._tried_at > LOOK_AGAIN_S:
-            await self.refresh()
+        if key is None:
+            await self._look_again()
             key = self.known(secret)
         if key is not None:
             return key
         if not self._is_read:
             raise Unavailable("The keys cannot be read: PostgreSQL does not answer.")
         raise Unauthorised("This key is not known: `userflow keys create` makes one.")
+
+    async def _look_again(self) -> None:
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._refresh_soon())
+        await asyncio.shield(self._looking)
+
+    async def _refresh_soon(self) -> None:
+        await asyncio.sleep(max(0, self._tried_at + LOOK_AGAIN_S - time.monotonic()))
+        await self.refresh()
 
     async def refresh(self) -> None:
         """Read them."""

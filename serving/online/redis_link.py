@@ -13,7 +13,7 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import SSLConnection, parse_url
@@ -58,8 +58,8 @@ class _Wire(asyncio.Protocol):
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        # uvloop's are such by what they can do, not by their class.
+        self._transport = cast("asyncio.Transport", transport)
 
     def send(self, payload: bytes, replies: int) -> asyncio.Future[list[Any]]:
         """Send commands that so many replies will come to."""
@@ -141,6 +141,7 @@ class RedisLink:
         """Close the connection."""
         if self._keeper:
             self._keeper.cancel()
+            await asyncio.wait({self._keeper})
         if self._wire:
             self._wire.close()
 

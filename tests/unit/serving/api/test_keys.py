@@ -51,10 +51,21 @@ def test_a_new_key_is_looked_up_and_wrong_ones_do_not_flood_the_database() -> No
         postgres = Postgres([row("new")])
         keys = ring(postgres)
         assert (await keys.find("new")).scopes == {"read"}
-        for number in range(20):
-            with pytest.raises(Unauthorised):
-                await keys.find(f"wrong {number}")
-        assert postgres.asked == 1
+        wrong = [keys.find(f"wrong {number}") for number in range(50)]
+        told = await asyncio.gather(*wrong, return_exceptions=True)
+        assert all(isinstance(one, Unauthorised) for one in told)
+        assert postgres.asked == 2
+
+    asyncio.run(test())
+
+
+def test_a_key_that_is_made_right_after_a_reading_is_found() -> None:
+    async def test() -> None:
+        postgres = Postgres([])
+        keys = ring(postgres)
+        await keys.refresh()
+        postgres.rows = [row("new")]
+        assert (await keys.find("new")).key_id == "id of new"
 
     asyncio.run(test())
 
