@@ -1,4 +1,4 @@
-"""`python -m examples.ranker`: labels, training set, model, MLflow, and a file to serve."""
+"""Labels, a training set, a model, a run of MLflow, and a file to serve."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ READ = ["event_id", "event_at", "event_type", "user_id", "product_id"]
 CLOSE = 1e-6
 
 
-def train(*, home: Path, lake: str, kind: str, mode: Any, say: Any) -> dict[str, Any]:
-    """Train, log and export; returns what to tell."""
-    folder = home / "examples" / "ranker"
+def train(
+    folder: Path, environment: Environment, *, lake: str, kind: str, mode: Any, say: Any
+) -> dict[str, Any]:
+    """Train, log and export into `folder`; returns what to tell."""
     folder.mkdir(parents=True, exist_ok=True)
     archive = DeltaTable(f"{lake}/events/user_events").to_pyarrow_table(columns=READ)
     labels = labels_of(pl.DataFrame(archive))
     rows = numbers_of(training_set(labels, ASKED, lake=lake, mode=mode, say=say))
     if set(rows["label"]) != {0, 1}:
         raise StreamFailed(
-            f"{rows.height} views of products with one outcome are no training set: stream more "
+            f"Found {rows.height:,} views of products, and not of both outcomes: stream more "
             "commerce events first."
         )
     rows.write_parquet(folder / "rows.parquet")
-    environment = Environment(home)
     environment.prepare(say)
     model, tracking = folder / "model.json", f"sqlite:///{folder / 'mlflow.db'}"
     options = {
@@ -89,7 +89,8 @@ def main(kind: str, mode: str) -> None:
     settings = load_settings()
     try:
         told = train(
-            home=settings.home,
+            settings.home / "examples" / "ranker",
+            Environment(settings.home),
             lake=settings.lake_root,
             kind=kind,
             mode=mode,
