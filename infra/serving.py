@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
-from redis.asyncio import Redis
 
 from infra.collecting import collector_of, cors_origins
 from infra.database import recommender_conninfo
@@ -47,12 +46,6 @@ def make_services(settings: Settings, endpoints: Endpoints) -> Services:
     postgres = Postgres(
         recommender_conninfo(endpoints.postgres), timeout_s=chosen.postgres_timeout_s
     )
-    redis = Redis.from_url(
-        endpoints.redis,
-        decode_responses=True,
-        socket_timeout=chosen.redis_timeout_s,
-        socket_connect_timeout=chosen.redis_timeout_s,
-    )
     events = KafkaEventLog(endpoints.kafka)
     link = RedisLink(endpoints.redis, timeout_s=chosen.redis_timeout_s)
     degraded = DegradedSources(postgres)
@@ -63,7 +56,6 @@ def make_services(settings: Settings, endpoints: Endpoints) -> Services:
         online=online,
         keys=KeyRing(postgres),
         postgres=postgres,
-        redis=redis,
         link=link,
         degraded=degraded,
         metrics=metrics,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields
 from typing import Protocol, cast, runtime_checkable
 
 from fastapi import Request
-from redis.asyncio import Redis
 
 from serving.api.keys import KeyRing
 from serving.api.rates import Rates
@@ -42,21 +41,18 @@ class Part(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """`online`: the features. `keys`: who may call. `postgres`: as the recommender's role may.
-    `redis`: texts, with tight timeouts. `events`: Kafka, for what is sent to it. `collector`: what
+    `link`: Redis, which `online` reads, and `degraded`, what it marks. `events`: Kafka, for what is sent to it. `collector`: what
     judges events from outside and sends them there. `recommender`: what ranks. `archive`: what
     sessions did. `samples`: pages to try it all on, where they are turned on. `metrics`: what is
     counted. A room that needs something else adds a field here; each field that has `start` and
-    `stop` is started and stopped with the app.
-
-    `link` and `degraded` are what `online` reads with. `probes`: what `/readyz` asks, by the name
-    of the part.
+    `stop` is started and stopped with the app. `probes`: what `/readyz` asks, by the name of the
+    part.
     """
 
     settings: ServingSettings
     online: OnlineReader
     keys: KeyRing
     postgres: Postgres
-    redis: Redis
     events: EventLog | None = None
     collector: Collector | None = None
     recommender: Recommender | None = None
@@ -77,7 +73,6 @@ class Services:
         """Stop every part, the last one first."""
         for part in reversed(self._parts()):
             await part.stop()
-        await self.redis.aclose()
 
     def _parts(self) -> list[Part]:
         values = [getattr(self, field.name) for field in fields(self)]

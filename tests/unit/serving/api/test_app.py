@@ -90,7 +90,6 @@ class Api:
             online=OnlineReader(self.store, Empty()),
             keys=cast("Any", Ring()),
             postgres=cast("Any", Postgres()),
-            redis=cast("Any", None),
             rates=self.rates,
             probes=self.probes,
         )

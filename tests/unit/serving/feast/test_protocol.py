@@ -60,7 +60,6 @@ def post(document: Any, *, key: bool = True, failure: Exception | None = None) -
         online=OnlineReader(Store(), Empty(failure)),
         keys=cast("Any", Ring()),
         postgres=cast("Any", None),
-        redis=cast("Any", None),
     )
     transport = httpx.ASGITransport(create_app(services))
 
