@@ -41,12 +41,13 @@ class Part(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """`online`: the features. `keys`: who may call. `postgres`: as the recommender's role may.
-    `link`: Redis, which `online` reads, and `degraded`, what it marks. `events`: Kafka, for what is sent to it. `collector`: what
-    judges events from outside and sends them there. `recommender`: what ranks. `archive`: what
-    sessions did. `samples`: pages to try it all on, where they are turned on. `metrics`: what is
-    counted. A room that needs something else adds a field here; each field that has `start` and
-    `stop` is started and stopped with the app. `probes`: what `/readyz` asks, by the name of the
-    part.
+    `link`: Redis, which `online` reads, and `degraded`, what it marks. `events`: Kafka, for what is
+    sent to it. `collector`: what judges events from outside and sends them there. `recommender`:
+    what ranks. `archive`: what sessions did. `samples`: pages to try it all on, where they are
+    turned on. `metrics`: what is counted. `probes`: what `/readyz` asks, by the name of the part.
+
+    A room that needs something else adds a field here; each field that has `start` and `stop` is
+    started and stopped with the app.
     """
 
     settings: ServingSettings
