@@ -25,6 +25,8 @@ import polars as pl
 
 __all__ = ["MODES", "Mode", "ModeName"]
 
+# With more of them sorting is as cheap.
+MOST_RUNS = 10_000
 ModeName = Literal["as-served", "event-time"]
 # Of rows of one epoch a mark of deletion stands first: another visit may have taken its place.
 WITHIN = (
@@ -50,11 +52,30 @@ class Mode:
 
 
 def _as_served(rows: pl.DataFrame) -> pl.DataFrame:
-    if not rows["available_at"].is_sorted():
-        rows = rows.sort("available_at", maintain_order=True)
+    rows = _by_time(rows, "available_at")
     if not _is_plain(rows) and rows.select(_are_disordered("available_at")).item():
         rows = rows.sort("available_at", *WITHIN)
     return rows.select("entity", "row", at="available_at")
+
+
+def _by_time(rows: pl.DataFrame, time: str) -> pl.DataFrame:
+    """The rows in the order of time, those of the same time as they come.
+
+    A log is made of files, each of which is in order as a rule: moving these is much cheaper.
+    """
+    begins = rows.select((pl.col(time).diff() < pl.duration()).arg_true()).to_series()
+    if begins.len() < MOST_RUNS:
+        rows = _runs_by_time(rows, time, [0, *begins])
+    return rows if rows[time].is_sorted() else rows.sort(time, maintain_order=True)
+
+
+def _runs_by_time(rows: pl.DataFrame, time: str, begins: list[int]) -> pl.DataFrame:
+    """The runs of rows that begin there, by the time of their first."""
+    if rows.is_empty():
+        return rows
+    ends = [*begins[1:], rows.height]
+    order = rows[time].gather(begins).arg_sort()
+    return pl.concat([rows[begins[place] : ends[place]] for place in order], rechunk=True)
 
 
 def _is_plain(rows: pl.DataFrame) -> bool:
