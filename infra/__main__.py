@@ -2,4 +2,5 @@
 
 from infra.cli import main
 
-main(prog_name="userflow")
+if __name__ == "__main__":  # a worker of the API imports this under another name
+    main(prog_name="userflow")

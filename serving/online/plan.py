@@ -21,6 +21,7 @@ from serving.online.served import ServedView, served_view
 __all__ = ["Found", "Plan", "plan_for"]
 
 NULL = b"null"
+TIME_BYTES = len("2026-01-01T00:00:00.000000Z")
 QUOTED = (ColumnType.TIMESTAMP, ColumnType.DATE)
 STAMPS = ("event_at", "updated_at")
 encode, decode = msgspec.json.encode, msgspec.json.decode
@@ -65,7 +66,7 @@ class Plan:
     def from_hash(self, values: list[bytes | None]) -> Found | None:
         """What HMGET replied; None if there is no such row."""
         event_at, updated_at, *texts = values
-        if updated_at is None:
+        if updated_at is None or len(updated_at) != TIME_BYTES:  # no row, or not ours
             return None
         for i in self._texts:
             if (text := texts[i]) is not None:

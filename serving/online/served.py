@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from string import Formatter
 from types import MappingProxyType
 
 from features.columns import Column, ColumnType
 from features.marts import PUBLISHED, BatchView
-from features.timestamps import BadTimestamp, parse_timestamp, to_iso
+from features.timestamps import BadTimestamp, parse_timestamp
 from features.views import VIEWS, FeatureView
 from serving.errors import NotFound
 
 __all__ = ["SERVED", "ServedView", "served_view"]
 
 EPOCH_MS = "_epoch_ms"
+START = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC, as all that is added to it
 # A day after it is due, the next publication of a batch view has not come.
 BATCH_STALE_S = 2 * 86_400
 LARGEST_INT = 2**31 - 1
@@ -109,7 +111,9 @@ class ServedView:
 def _time(text: str) -> str:
     if not text.strip():
         raise BadTimestamp("no time")
-    return to_iso(parse_timestamp(text))
+    moment = START + timedelta(microseconds=parse_timestamp(text))
+    # Unlike `to_iso` with four digits for every year: PostgreSQL takes no fewer.
+    return f"{moment.isoformat(timespec='microseconds')}Z"
 
 
 def _int(text: str) -> str:

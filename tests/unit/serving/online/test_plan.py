@@ -86,6 +86,10 @@ def test_a_row_that_is_not_there_is_none() -> None:
     assert PLAN.from_hash([None] * 8) is None
 
 
+def test_a_hash_that_is_not_ours_is_none() -> None:
+    assert PLAN.from_hash([None, b"yesterday", *[None] * 6]) is None
+
+
 @pytest.mark.parametrize(("age_ms", "is_stale"), [(60_000, False), (60_001, True)])
 def test_a_row_is_stale_when_older_than_the_limit_of_its_view(age_ms: int, is_stale: bool) -> None:
     found = PLAN.from_hash([*FULL])
