@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from zlib import crc32
 
 import plotly.graph_objects as go
 import polars as pl
@@ -21,6 +22,7 @@ MOST_POINTS = 1_500
 MOST_NAMES = 12
 LONGEST = 28
 ROW_PX = 30
+SPREAD = 0.6
 FRAME_PX = 95
 CHART_PX = 360
 
@@ -37,16 +39,28 @@ def session_scatter(sessions: pl.DataFrame, as_of: datetime) -> go.Figure:
         some = newest.filter(pl.col("has_conversion") == is_converted)
         figure.add_scatter(
             x=(some["duration_ms"] / 60_000).to_list(),
-            y=some["page_views"].to_list(),
-            customdata=[plain(one) for one in some["session_id"]],
+            y=[
+                views + _aside(one) for one, views in some.select("session_id", "page_views").rows()
+            ],
+            customdata=[
+                (plain(one), n) for one, n in some.select("session_id", "page_views").rows()
+            ],
             mode="markers",
             name=f"{name} ({some.height:,})",
-            marker={"color": colour, "symbol": symbol, "size": 8, "opacity": 0.75},
-            hovertemplate="%{customdata}<br>%{x:.1f} min, %{y} page views<extra></extra>",
+            marker={"color": colour, "symbol": symbol, "size": 7, "opacity": 0.7},
+            hovertemplate="%{customdata[0]}<br>%{x:.1f} min, %{customdata[1]} page views"
+            "<extra></extra>",
         )
     styled(figure, height=CHART_PX, x="Duration (min)", y="Page views")
     figure.update_xaxes(rangemode="tozero")
     return figure.update_yaxes(rangemode="tozero", tickformat="d")
+
+
+def _aside(session: str) -> float:
+    """A session stands a little above or below its count, always as much, so that many can be seen
+    where counts are few.
+    """
+    return (crc32(session.encode()) % 1000 / 1000 - 0.5) * SPREAD
 
 
 def top_products(products: pl.DataFrame, details: pl.DataFrame) -> go.Figure:

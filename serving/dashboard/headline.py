@@ -13,7 +13,7 @@ from serving.dashboard.alerts import together
 from serving.dashboard.board import Seen
 from serving.dashboard.kpis import Change
 from serving.dashboard.panel import is_unheard
-from serving.dashboard.words import number, percent, points, seconds, signed
+from serving.dashboard.words import apart, number, percent, points, seconds, signed
 
 __all__ = ["numbers"]
 
@@ -67,7 +67,7 @@ def _of_sessions(seen: Seen) -> list[Headline]:
             change=kpis.average_duration_s(shop, now),
             trend=kpis.rate_trend(shop, now, "duration_ms"),
             text=seconds,
-            difference=seconds,
+            difference=apart,
             colour="off",
         ),
     ]

@@ -40,7 +40,7 @@ def styled(figure: go.Figure, *, height: int, x: str, y: str = "") -> go.Figure:
     """The same frame around every chart: titles with units, a light grid, the legend on top."""
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": 16, "t": 30, "b": 8},
+        margin={"l": 60 if y else 8, "r": 16, "t": 30, "b": 8},
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "title": None},

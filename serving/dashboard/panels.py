@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 import streamlit as st
 
@@ -19,11 +21,20 @@ from serving.dashboard.panel import (
     panel,
 )
 from serving.dashboard.stored import DETAILS, WINDOWS
-from serving.dashboard.words import ago
+from serving.dashboard.words import NOTHING, ago, number, percent
 
 __all__ = ["by_country", "by_genre", "products", "sessions", "tests"]
 
 WINDOW = "24h"
+SMALL_P = 0.0001
+COLUMNS = {
+    "n": "n",
+    "rate": "rate",
+    "change": "vs A, points",
+    "interval": "95 % interval",
+    "z": "z",
+    "p": "p",
+}
 
 
 def sessions(seen: Seen) -> None:
@@ -117,27 +128,38 @@ def _test(key: str, groups: pl.DataFrame, x: str, hint: str) -> None:
         hide_index=True,
         key=f"table-{key}",
         column_config={
-            "count": st.column_config.NumberColumn("n", format="localized"),
-            "rate": st.column_config.NumberColumn("rate %", format="%.2f"),
-            "change": st.column_config.NumberColumn("vs A, points", format="%+.2f"),
-            "interval": st.column_config.TextColumn("95 % interval"),
-            "z": st.column_config.NumberColumn(format="%.2f"),
-            "p": st.column_config.NumberColumn(format="%.4f"),
+            name: st.column_config.TextColumn(label, alignment="right")
+            for name, label in COLUMNS.items()
         },
     )
 
 
 def _as_table(known: pl.DataFrame) -> pl.DataFrame:
-    """Shares as percent, the interval as one text."""
-    low, high = (100 * pl.col(name) for name in ("change_low", "change_high"))
-    interval = pl.format("{} to {}", low.round(2), high.round(2))
-    rows = known.select("group", "beside").rows()
-    return known.select(
-        pl.Series("group", [charts.group_label(*one) for one in rows], dtype=pl.String),
-        "count",
-        rate=100 * pl.col("rate"),
-        change=100 * pl.col("change"),
-        interval=pl.when(pl.col("change").is_not_null()).then(interval),
-        z="z",
-        p="p_value",
-    )
+    """Each cell as text: what cannot be said is a dash, and a small p is no zero."""
+    rows = [
+        {
+            "group": charts.group_label(one["group"], one["beside"]),
+            "n": number(one["count"]),
+            "rate": percent(one["rate"], 2),
+            "change": _or_dash(one["change"], lambda value: f"{100 * value:+.2f}"),
+            "interval": _interval(one["change_low"], one["change_high"]),
+            "z": _or_dash(one["z"], lambda value: f"{value:+.2f}"),
+            "p": _or_dash(one["p_value"], _p),
+        }
+        for one in known.iter_rows(named=True)
+    ]
+    return pl.DataFrame(rows)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return NOTHING
+    return f"{100 * low:+.2f} … {100 * high:+.2f}"
+
+
+def _or_dash(value: float | None, text: Callable[[float], str]) -> str:
+    return NOTHING if value is None else text(value)
+
+
+def _p(value: float) -> str:
+    return f"{value:.4f}" if value >= SMALL_P else f"< {SMALL_P:.4f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-__all__ = ["NOTHING", "ago", "number", "percent", "points", "seconds", "signed", "utc"]
+__all__ = ["NOTHING", "ago", "apart", "number", "percent", "points", "seconds", "signed", "utc"]
 
 NOTHING = "—"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -34,6 +34,13 @@ def seconds(value: float | None) -> str:
     if value < 2 * MINUTE:
         return f"{value:.1f} s"
     return f"{value / MINUTE:.1f} min"
+
+
+def apart(value: float | None) -> str:
+    """How far two durations are apart."""
+    if value is None:
+        return NOTHING
+    return f"{value:.1f} s" if value < 2 * MINUTE else f"{value / MINUTE:.1f} min"
 
 
 def signed(text: str, value: float) -> str:
