@@ -11,7 +11,7 @@ A name that nobody declared raises `features.errors.UnknownName`, with the neare
 
 from __future__ import annotations
 
-__all__ = ["BadFeatures", "BadLabels", "BadOutput", "NoLog", "TrainingSetError"]
+__all__ = ["BadFeatures", "BadLabels", "BadOutput", "NoLog", "TrainingSetError", "first_line"]
 
 
 class TrainingSetError(Exception):
@@ -32,3 +32,8 @@ class NoLog(TrainingSetError):
 
 class BadOutput(TrainingSetError):
     """The set cannot be written where it shall be."""
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, without its traces."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

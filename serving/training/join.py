@@ -12,6 +12,7 @@ Entities are cut into parts by the same number, one part in memory at a time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -19,8 +20,9 @@ import polars as pl
 from serving.training.log import FeatureLog
 from serving.training.modes import Mode
 
-__all__ = ["Asked", "entity_number", "matches"]
+__all__ = ["Asked", "Say", "entity_number", "matches"]
 
+Say = Callable[[str], object]
 SAMPLE = 100_000
 # A filter costs as much as it saves where it leaves more than this of the rows.
 WORTH = 0.5
@@ -45,7 +47,7 @@ def entity_number(key: tuple[str, ...], seed: int) -> pl.Expr:
     return of.hash(seed)
 
 
-def matches(log: FeatureLog, asked: Asked, parts: int = 1) -> pl.DataFrame:
+def matches(log: FeatureLog, asked: Asked, parts: int, say: Say) -> pl.DataFrame:
     """`label` and `row` of the labels that have one, by row. `parts`: how many times the log is
     read, and into how many parts what is held of it is cut.
     """
@@ -53,6 +55,8 @@ def matches(log: FeatureLog, asked: Asked, parts: int = 1) -> pl.DataFrame:
     for part in range(parts):
         is_mine = (pl.col("entity") % parts == part) if parts > 1 else pl.lit(value=True)
         labels = asked.labels.filter(is_mine)
+        if parts > 1:
+            say(f"{log.view.name}: part {part + 1} of {parts}")
         if labels.height:
             rows = _rows(log, asked, labels, is_mine)
             found.append(_joined(labels, asked.mode.timeline(rows)))

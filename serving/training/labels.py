@@ -15,7 +15,7 @@ from polars.exceptions import PolarsError
 
 from features.columns import Column, ColumnType, polars_type
 from features.views import VIEWS, FeatureView
-from serving.training.errors import BadLabels
+from serving.training.errors import BadLabels, first_line
 from serving.training.times import moments
 
 __all__ = ["TIMES", "Labels", "read_labels"]
@@ -85,7 +85,7 @@ def _read(path: Path) -> pl.DataFrame:
             return _read_csv(path)
         return pl.read_ndjson(path, infer_schema_length=None)
     except (OSError, PolarsError) as error:
-        raise BadLabels(f"{path} cannot be read: {str(error).splitlines()[0]}.") from error
+        raise BadLabels(f"{path} cannot be read: {first_line(error)}") from error
 
 
 def _read_csv(path: Path) -> pl.DataFrame:

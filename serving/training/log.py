@@ -12,11 +12,11 @@ from functools import cached_property
 
 import polars as pl
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from features.columns import polars_type
 from features.views import FeatureView
-from serving.training.errors import NoLog
+from serving.training.errors import NoLog, first_line
 
 __all__ = ["FeatureLog"]
 
@@ -39,6 +39,8 @@ class FeatureLog:
                 f"There is no log of {view.name} in {path}: let `userflow stream` or `userflow "
                 "backfill` write it, or say which lake."
             ) from error
+        except (DeltaError, OSError) as error:
+            raise NoLog(f"The log {path} cannot be read: {first_line(error)}") from error
         self._known = {field.name for field in self._table.schema().fields}
 
     @cached_property

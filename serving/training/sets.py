@@ -7,15 +7,16 @@ the row that was readable at the label's time (`as-served`), or whose newest eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+from polars.exceptions import PolarsError
 
 from features.views import VIEWS
-from serving.training.errors import TrainingSetError
-from serving.training.join import Asked, entity_number, matches
+from serving.training.errors import NoLog, TrainingSetError, first_line
+from serving.training.join import Asked, Say, entity_number, matches
 from serving.training.labels import Labels, read_labels
 from serving.training.log import FeatureLog
 from serving.training.modes import MODES, Mode, ModeName
@@ -25,7 +26,6 @@ from serving.training.times import TTL, ttl_us
 
 __all__ = ["TrainingSet", "make_set", "training_set"]
 
-Say = Callable[[str], object]
 # What a row of the log takes while it is sorted and joined, measured.
 BYTES_A_ROW = 110
 MEMORY = 2 << 30
@@ -105,7 +105,10 @@ def make_set(
         of_view = [one for one in wanted if one.view == view]
         log = FeatureLog(VIEWS[view], lake, storage_options)
         join = _Join(given, log, MODES[mode], ttl_us(ttl, view), memory_bytes, say)
-        columns, matched[view] = join.columns([one.column.name for one in of_view])
+        try:
+            columns, matched[view] = join.columns([one.column.name for one in of_view])
+        except (OSError, PolarsError) as error:
+            raise NoLog(f"The log of {view} cannot be read: {first_line(error)}") from error
         found |= dict(zip(of_view, columns, strict=True))
     return TrainingSet(
         rows=given.frame.hstack([found[one].alias(one.name) for one in wanted]),
@@ -159,7 +162,7 @@ class _Join:
             who.with_row_index("label").drop_nulls().select("label", number.alias("entity"), "at")
         )
         asked = Asked(labels=labels, number=number, mode=self.mode, ttl_us=self.ttl_us)
-        return matches(self.log, asked, self._parts)
+        return matches(self.log, asked, self._parts, self.say)
 
     @property
     def _parts(self) -> int:

@@ -174,6 +174,14 @@ def test_entities_with_the_same_hash_are_told_apart(
     assert tried == [0, 1]
 
 
+def test_a_log_that_is_too_long_is_read_in_parts(tmp_path: Path) -> None:
+    write_log(str(tmp_path), READER, logged(READER, [row(0, at=1), row(0, at=2), row(1, at=3)]))
+    told: list[str] = []
+    memory = 2 * sets.BYTES_A_ROW
+    assert found_at(tmp_path, [1, 5], memory_bytes=memory, say=told.append) == [0, 1]
+    assert told[1:3] == ["user_features: part 1 of 2", "user_features: part 2 of 2"]
+
+
 def test_a_moment_of_availability_counts_to_the_microsecond(tmp_path: Path) -> None:
     write_log(str(tmp_path), READER, logged(READER, [row(0, at=1), row(0, at=2)]))
     asked = [

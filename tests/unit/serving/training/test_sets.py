@@ -238,6 +238,20 @@ def test_a_lake_without_the_log_is_said(lake: str, tmp_path: Path) -> None:
         one(str(tmp_path / "nothing"), "user_features:country", user_id="007")
 
 
+def test_a_log_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    log = tmp_path / "features" / "user_features"
+    schema = polars_schema(VIEWS["user_features"].log_columns)
+    pl.DataFrame([{**ROW, **ROWS["user_features"]}], schema=schema).write_delta(log)
+    for file in log.glob("*.parquet"):
+        file.unlink()
+    with pytest.raises(NoLog, match=r"The log of user_features cannot be read: .*\.parquet"):
+        one(str(tmp_path), "user_features:country", user_id="007")
+    (commit,) = log.glob("_delta_log/*.json")
+    commit.write_text("{", encoding="utf-8")
+    with pytest.raises(NoLog, match=r"The log .*/user_features cannot be read: "):
+        one(str(tmp_path), "user_features:country", user_id="007")
+
+
 def test_the_lake_is_the_one_of_the_environment(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pl.DataFrame({"user_id": ["007"], "label_at": [LATER]})
     monkeypatch.setenv("USERFLOW_LAKE", lake)
