@@ -105,17 +105,18 @@ def together(
 
     `recent` is oldest first. One less the product of the odds against: 1 - Π (1 - 0.9^age score).
     """
-    against: dict[str, float] = {}
+    odds: dict[str, float] = {}
     best: dict[str, tuple[float, str]] = {}
     for age, chosen in enumerate(reversed(recent[-RECENT:])):
+        fading = FADING**age
         for other in related.get(chosen, ()):
-            strength = FADING**age * min(max(float(other["score"]), 0.0), 1.0)
-            name = other["product_id"]
-            against[name] = against.get(name, 1.0) * (1.0 - strength)
-            best[name] = max(best.get(name, (0.0, chosen)), (strength, chosen), key=lambda b: b[0])
+            name, strength = other["product_id"], fading * other["score"]
+            odds[name] = odds.get(name, 1.0) * (1.0 - strength)
+            if name not in best or strength > best[name][0]:
+                best[name] = strength, chosen
     return {
-        name: {"together": 1.0 - odds, "together_with": best[name][1]}
-        for name, odds in against.items()
+        name: {"together": min(1.0, max(0.0, 1.0 - against)), "together_with": best[name][1]}
+        for name, against in odds.items()
     }
 
 
