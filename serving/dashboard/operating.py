@@ -7,7 +7,7 @@ import streamlit as st
 
 from serving.dashboard.alerts import newest, together
 from serving.dashboard.board import Seen
-from serving.dashboard.panel import NOT_STORED, nothing, panel
+from serving.dashboard.panel import not_stored, nothing, panel
 from serving.dashboard.stored import Progress
 from serving.dashboard.words import NOTHING, ago, number, seconds
 
@@ -23,7 +23,7 @@ def streams(seen: Seen) -> None:
     with panel("streams", "Freshness and lag", text):
         stored = seen.stored.value
         if stored is None:
-            nothing(NOT_STORED)
+            not_stored(seen)
             return
         if not stored.progress:
             nothing("No stream has run yet: `userflow stream --jobs webtoon,commerce`.")

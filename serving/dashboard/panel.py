@@ -12,11 +12,10 @@ import streamlit as st
 from serving.dashboard.board import Seen
 from serving.dashboard.look import CONFIG
 
-__all__ = ["NOT_HEARD", "NOT_STORED", "READS", "SHOP", "draw", "is_unheard", "nothing", "panel"]
+__all__ = ["NOT_HEARD", "READS", "SHOP", "draw", "is_unheard", "not_stored", "nothing", "panel"]
 
 SHOP = "`userflow stream --jobs commerce` and `userflow produce --domain commerce` bring some."
 READS = "`userflow stream --jobs webtoon` and `userflow produce --domain webtoon` bring some."
-NOT_STORED = "Not known while PostgreSQL does not answer."
 NOT_HEARD = "Not known while Kafka does not answer."
 
 
@@ -36,6 +35,12 @@ def draw(key: str, figure: go.Figure, alt: str) -> None:
 def nothing(text: str) -> None:
     """Why there is nothing."""
     st.markdown(f":gray[:material/hourglass_empty:] {text}")
+
+
+def not_stored(seen: Seen) -> None:
+    """Nothing was read from PostgreSQL so far."""
+    is_away = seen.stored.problem is not None
+    nothing("Not known while PostgreSQL does not answer." if is_away else "One moment …")
 
 
 def is_unheard(seen: Seen, heard: pl.DataFrame) -> bool:

@@ -12,11 +12,11 @@ from serving.dashboard.board import Seen
 from serving.dashboard.group_tests import compared
 from serving.dashboard.panel import (
     NOT_HEARD,
-    NOT_STORED,
     READS,
     SHOP,
     draw,
     is_unheard,
+    not_stored,
     nothing,
     panel,
 )
@@ -73,20 +73,20 @@ def products(seen: Seen) -> None:
 def by_genre(seen: Seen) -> None:
     """How reads end, genre by genre."""
     rows = seen.stored.value.by_genre if seen.stored.value else None
-    _rates("genre", "Completion and exit by genre", rows)
+    _rates(seen, "genre", "Completion and exit by genre", rows)
 
 
 def by_country(seen: Seen) -> None:
     """How reads end, country by country."""
     rows = seen.stored.value.by_country if seen.stored.value else None
-    _rates("country", "Completion and exit by country", rows)
+    _rates(seen, "country", "Completion and exit by country", rows)
 
 
-def _rates(key: str, title: str, rows: pl.DataFrame | None) -> None:
+def _rates(seen: Seen, key: str, title: str, rows: pl.DataFrame | None) -> None:
     text = f"Webtoon reads of the last seven days; those {charts.MOST_NAMES} with most reads."
     with panel(key, title, text):
         if rows is None:
-            nothing(NOT_STORED)
+            not_stored(seen)
         elif rows.is_empty():
             nothing(f"No episode was read in the last seven days. {READS}")
         else:
@@ -105,7 +105,7 @@ def tests(seen: Seen) -> None:
         )
         stored = seen.stored.value
         if stored is None:
-            nothing(NOT_STORED)
+            not_stored(seen)
             return
         left, right = st.columns(2)
         with left:

@@ -133,6 +133,13 @@ def test_nothing_known_is_no_zero(fake: FakeBoard) -> None:
     assert "userflow produce" not in texts(page)
 
 
+def test_before_anything_was_read_nobody_is_blamed(fake: FakeBoard) -> None:
+    page = shown(fake, seen())
+    assert "One moment" in texts(page)
+    assert "does not answer" not in texts(page)
+    assert not page.warning
+
+
 def test_a_degraded_source_is_named_with_its_reason(fake: FakeBoard) -> None:
     source = {
         "topic": "user-events",
