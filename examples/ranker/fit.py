@@ -20,6 +20,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 EXPERIMENT = "ranker"
 LATEST = 0.2  # the share of the rows, the latest, that is kept for judging
 CHECKED = 200
+TINY = 1e-9
 
 
 def main() -> None:
@@ -77,7 +78,9 @@ def _prepared(rows: pd.DataFrame, names: list[str], cut: int) -> tuple[np.ndarra
     known = rows.iloc[:cut]
     fill = known.mean().fillna(0.0)
     filled = known.fillna(fill)
-    mean, scale = filled.mean(), filled.std(ddof=0).where(lambda of: of > 0, 1.0)
+    mean, spread = filled.mean(), filled.std(ddof=0)
+    # What is always the same differs by rounding, and must not be blown up.
+    scale = spread.where(spread > TINY * mean.abs().clip(lower=1.0), 1.0)
     inputs = [
         {
             "name": name,

@@ -121,9 +121,11 @@ class ModelRanker:
         ]
 
     def _grown(self, rows: Numbers) -> Numbers:
+        # Those who grow trees compare 32 bits: a value on the edge must go the way it went there.
+        shortened = rows.astype(np.float32)
         total = np.zeros(len(rows))
         for tree in self._trees:
-            total += tree.values(rows)
+            total += tree.values(shortened)
         return total
 
     def _logistic(self, total: Numbers) -> list[float]:
@@ -140,7 +142,7 @@ class _Arrays:
         self.left, self.right = np.array(tree.left), np.array(tree.right)
         self.value = np.array(tree.value)
 
-    def values(self, rows: Numbers) -> Numbers:
+    def values(self, rows: npt.NDArray[np.float32]) -> Numbers:
         at = np.zeros(len(rows), dtype=np.intp)
         every = np.arange(len(rows))
         while (inner := self.feature[at] != LEAF).any():
