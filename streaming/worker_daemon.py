@@ -19,17 +19,18 @@ import pyspark.sql.streaming.stateful_processor
 import pyspark.worker
 
 known = 0
+main = pyspark.worker.main
 
 
 def run_task(infile: BinaryIO, outfile: BinaryIO) -> None:
     """Spark's own, and then nothing that it imported is garbage."""
     global known  # noqa: PLW0603 - of the process
-    pyspark.worker.main(infile, outfile)
+    main(infile, outfile)
     if len(sys.modules) > known:
         gc.freeze()
         known = len(sys.modules)
 
 
 if __name__ == "__main__":
-    pyspark.daemon.worker_main = run_task
+    pyspark.worker.main = run_task  # where a worker looks for it, after the fork
     pyspark.daemon.manager()
