@@ -17,8 +17,6 @@ UNKNOWN = 0.5
 EXCLUDED, BOOSTED = "exclude", "boost"
 # Genre features of a user, newest first, and what a match says.
 GENRES: Mapping[str, float] = MappingProxyType({"top_genre_24h": 1.0, "top_genre_7d": 0.8})
-# What a whole country likes says less than what the reader does.
-OF_COUNTRY = 0.5
 
 
 def _or_unknown(value: Any) -> float:
@@ -28,15 +26,23 @@ def _or_unknown(value: Any) -> float:
 READING_SIGNALS = (
     Signal(
         name="genre",
-        weight=0.35,
-        doc="It is of a genre that the reader, or else the reader's country, likes.",
+        weight=0.30,
+        doc="It is of a genre that the reader reads most.",
         of=lambda user, episode: float(user["genres"].get(episode.get("genre"), 0.0)),
         code="genre_of_interest",
         sentence="Its genre is {genre}, which you read most.",
     ),
     Signal(
+        name="country",
+        weight=0.10,
+        doc="How much its genre is read in the reader's country.",
+        of=lambda user, episode: float(user["shares"].get(episode.get("genre"), 0.0)),
+        code="popular_in_country",
+        sentence="Its genre, {genre}, is much read in {country}.",
+    ),
+    Signal(
         name="popularity",
-        weight=0.25,
+        weight=0.20,
         doc="How much it is read now.",
         of=lambda _, episode: float(episode.get("popularity") or 0),
         code="popular",
@@ -72,13 +78,15 @@ READING_SIGNALS = (
 
 
 def reader(live: Values, catalogue: Catalogue) -> dict[str, Any]:
-    """What ranking knows of a reader: `genres` is genre -> how much it is liked, 0..1."""
-    shares = catalogue.shares.get(live.get("country") or "", {})
-    liked = {genre: OF_COUNTRY * share for genre, share in shares.items()}
-    for name, how in reversed(list(GENRES.items())):
+    """What ranking knows of a reader: `genres` is genre -> how much the reader likes it, `shares`
+    how much it is read in the country; 1 is the most.
+    """
+    liked: dict[str, float] = {}
+    for name, how in GENRES.items():
         if (genre := live.get(name)) is not None:
-            liked[genre] = how
-    return {"country": live.get("country"), "genres": liked}
+            liked.setdefault(genre, how)
+    country = live.get("country")
+    return {"country": country, "genres": liked, "shares": catalogue.shares.get(country or "", {})}
 
 
 def in_segment(country: str | None, genre: str | None, catalogue: Catalogue) -> list[str]:
@@ -87,8 +95,7 @@ def in_segment(country: str | None, genre: str | None, catalogue: Catalogue) -> 
     """
     if genre is not None and catalogue.of_group(genre):
         return list(catalogue.of_group(genre))
-    shares = catalogue.shares.get(country or "", {})
-    most = sorted(shares, key=lambda genre: (-shares[genre], genre))[:MOST_GENRES]
+    most = _most(catalogue.shares.get(country or "", {}))
     of_genres = [name for genre in most for name in catalogue.of_group(genre)]
     return of_genres or list(catalogue.popular)
 
@@ -96,13 +103,17 @@ def in_segment(country: str | None, genre: str | None, catalogue: Catalogue) -> 
 def candidate_ids(
     user: Values, catalogue: Catalogue, without: Collection[str], k: int
 ) -> list[str]:
-    """The popular ones of the genres that are liked most, and of all."""
-    genres = sorted(user["genres"], key=lambda name: (-user["genres"][name], name))[:MOST_GENRES]
+    """The popular ones of the reader's genres, of those that the country reads most, and of all."""
+    genres = dict.fromkeys([*user["genres"], *_most(user["shares"])])
     sources = [
         *((catalogue.of_group(genre), MOST_OF_GENRE) for genre in genres),
         (catalogue.popular, max(MOST_POPULAR, k)),
     ]
     return first_of_each(sources, without)
+
+
+def _most(shares: Mapping[str, float]) -> list[str]:
+    return sorted(shares, key=lambda genre: (-shares[genre], genre))[:MOST_GENRES]
 
 
 def to_candidates(

@@ -16,6 +16,7 @@ from serving.recommend.reading import (
     reader,
     to_candidates,
 )
+from serving.recommend.signals import reason_of
 
 
 def episode(genre: str, reads: int, **more: Any) -> dict[str, Any]:
@@ -36,10 +37,28 @@ CATALOGUE = catalogue_of(
 )
 
 
-def test_the_genre_read_now_is_liked_most_then_that_of_the_week_then_the_country() -> None:
-    live = {"country": "KR", "top_genre_24h": "comedy", "top_genre_7d": "action"}
-    liked = reader(live, CATALOGUE)["genres"]
-    assert liked == {"comedy": 1.0, "action": 0.8, "drama": 0.5}
+@pytest.mark.parametrize(
+    ("live", "liked"),
+    [
+        ({"top_genre_24h": "comedy", "top_genre_7d": "action"}, {"comedy": 1.0, "action": 0.8}),
+        ({"top_genre_24h": "comedy", "top_genre_7d": "comedy"}, {"comedy": 1.0}),
+        ({"top_genre_24h": None, "top_genre_7d": "action"}, {"action": 0.8}),
+        ({}, {}),
+    ],
+)
+def test_the_genre_read_now_is_liked_most_then_that_of_the_week(
+    live: dict[str, Any], liked: dict[str, float]
+) -> None:
+    known = reader({**live, "country": "KR"}, CATALOGUE)
+    assert known["genres"] == liked
+    assert known["shares"] == {"drama": 1.0, "action": 1 / 3}
+
+
+def test_what_the_country_reads_is_not_said_to_be_what_the_reader_reads() -> None:
+    user = reader({"country": "KR"}, CATALOGUE)
+    reason = reason_of(READING_SIGNALS, user, EPISODES["d1"])
+    assert reason.code == "popular_in_country"
+    assert reason.sentence == "Its genre, drama, is much read in KR."
 
 
 @pytest.mark.parametrize(
@@ -72,7 +91,7 @@ def test_what_quality_excludes_is_no_candidate_whenever_it_began_to() -> None:
 
 def best(*episodes: dict[str, Any]) -> list[str]:
     """The names of the given episodes, the best first."""
-    user = {"genres": {"drama": 1.0}}
+    user = {"genres": {"drama": 1.0}, "shares": {}}
     items = rank(
         [Candidate(each["name"], each) for each in episodes],
         user=user,
