@@ -45,8 +45,12 @@ class FeatureLog:
 
     @cached_property
     def rows(self) -> int:
-        """How many rows the log has."""
-        return int(pl.scan_delta(self._table).select(pl.len()).collect().item())
+        """How many rows the log has, those marked as deleted by Delta included."""
+        files = pl.DataFrame(self._table.get_add_actions())
+        counts = files.get_column("num_records", default=pl.Series([None]))
+        if counts.null_count():
+            return int(pl.scan_delta(self._table).select(pl.len()).collect().item())
+        return int(counts.sum())
 
     def scan(self, names: Iterable[str]) -> pl.LazyFrame:
         """These columns of all rows, and `row`; what the table does not have yet is null."""
