@@ -39,6 +39,13 @@ LOOK_EVERY_S = 0.2
 TAIL_LINES = 15
 # Its telemetry would call home.
 QUIET = {"FEAST_USAGE": "False", "FEAST_TELEMETRY": "False", "PYTHONPATH": ""}
+# DuckDB installs an extension only from where it would fetch it, or from a file.
+DELTA = """
+import duckdb, duckdb_extension_delta, pathlib
+package = pathlib.Path(duckdb_extension_delta.__file__).parent
+(file,) = package.glob("extensions/*/delta.duckdb_extension")
+duckdb.sql(f"INSTALL '{file}'")
+"""
 STORE = """\
 project: userflow
 provider: local
@@ -73,7 +80,13 @@ class FeastEnvironment:
             _output([sys.executable, "-m", "venv", "--clear", str(venv)], SetupError)
             pip = [self.program("python"), "-m", "pip", "install", "--quiet", "--no-deps"]
             _output([*pip, "--only-binary", ":all:", "-r", str(PINS_FILE)], SetupError)
+            _output([self.program("python"), "-c", DELTA], SetupError, variables=self._home)
             done.write_text(PINS_FILE.read_text())
+
+    @property
+    def _home(self) -> Mapping[str, str]:
+        """DuckDB looks for its extensions in the home of who runs it."""
+        return {"HOME": str(self._folder / "home")}
 
     def program(self, name: str) -> str:
         """A program of the environment."""
@@ -94,7 +107,7 @@ class FeastEnvironment:
             StreamFailed,
             folder=folder,
             given=given,
-            variables=variables,
+            variables={**self._home, **variables},
         )
 
 

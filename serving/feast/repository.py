@@ -105,12 +105,14 @@ def _source(view: ServedView, repository: Repository) -> str:
     log = log_path(view)
     if log is None:
         return ""
+    times = {"timestamp_field": "event_at", "created_timestamp_column": "available_at"}
+    if repository.is_as_served:
+        times = {"timestamp_field": "available_at"}
     arguments = {
         "name": _text(f"{view.name}_log"),
         "path": _text(f"{_lake(repository.lake)}/{log}"),
         "file_format": "DeltaFormat()",
-        "timestamp_field": _text("available_at" if repository.is_as_served else "event_at"),
-        "created_timestamp_column": _text("available_at"),
+        **{argument: _text(column) for argument, column in times.items()},
     }
     return f"{view.name}_log = {_call('FileSource', arguments)}"
 

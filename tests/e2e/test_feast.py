@@ -92,7 +92,7 @@ def _fill(stack: Endpoints, lake: str) -> None:
             "user_id": reader,
             "read_count_1h": reads,
             "avg_completion_rate_1h": None if reads == 2 else reads / 10,
-            "last_episode_ids": ["e1", "é"],
+            "last_episode_ids": ["e1", "é"],  # a list stands in the hash as JSON
             "last_seen_at": at,
             "event_at": at,
         }

@@ -72,6 +72,7 @@ def test_history_can_be_joined_as_it_was_served() -> None:
     served = repository_files(Repository(api="a", lake="s3a://b/lake", is_as_served=True))
     source = calls_of(served["features.py"], "FileSource")["user_features_log"]
     assert ast.unparse(source["timestamp_field"]) == "'available_at'"
+    assert "created_timestamp_column" not in source
     assert ast.unparse(source["path"]) == "'s3://b/lake/features/user_features'"
 
 
