@@ -200,18 +200,24 @@ class WindowSet:
         return [one.code for one in (*self._listed, *self._lasting) if one.signed]
 
     def _merge(self, one: Tiles, other: Tiles) -> Tiles:
-        numbers = pl.concat([one.numbers, other.numbers], how="diagonal")
-        # Where the other has nothing, in time, there is nothing to be merged.
-        first = dict(other.values.group_by("tile_us").agg(pl.col("tile").min()).iter_rows())
+        """Where the other has nothing, in time or of an event, there is nothing to be merged."""
+        first = dict(other.numbers.group_by("tile_us").agg(pl.col("tile").min()).iter_rows())
         is_beyond = pl.col("tile") >= pl.col("tile_us").replace_strict(
-            first, default=None, return_dtype=pl.Int64
+            {0: 0, **first}, default=None, return_dtype=pl.Int64
         )
-        meets = one.values.select(is_beyond.fill_null(value=False)).to_series()
-        values = self._merged(pl.concat([one.values.filter(meets), other.values]).sort(LAST))
-        return Tiles(
-            numbers.group_by((*self.entity, *PLACE)).agg(self._combined),
-            pl.concat([one.values.filter(~meets), values]),
-        )
+        older, numbers = _parted(one.numbers, is_beyond)
+        numbers = pl.concat([numbers, other.numbers], how="diagonal")
+        merged = numbers.group_by((*self.entity, *PLACE)).agg(self._combined)
+        rest, values = _parted(one.values, is_beyond & self._may_be_again(other.values))
+        values = self._merged(pl.concat([values, other.values]).sort(LAST))
+        return Tiles(pl.concat([older, merged], how="diagonal"), pl.concat([rest, values]))
+
+    def _may_be_again(self, values: pl.DataFrame) -> pl.Expr:
+        """What is signed stays a row of its own event: another event has nothing to do with it."""
+        if not self._signed:
+            return pl.lit(value=True)
+        is_signed = pl.col("partial").is_in(self._signed)
+        return ~is_signed | pl.col("last_id").is_in(values["last_id"].unique().implode())
 
     def _merged(self, values: pl.DataFrame) -> pl.DataFrame:
         """Those of the same place and value as one; of each aggregation they are in order."""
@@ -260,6 +266,12 @@ class WindowSet:
             last_at="event_at",
             last_id="event_id",
         )
+
+
+def _parted(rows: pl.DataFrame, test: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that fail the test, and those that hold it."""
+    holds = rows.select(test.fill_null(value=False)).to_series()
+    return rows.filter(~holds), rows.filter(holds)
 
 
 def _floor(time: str, tile_us: int) -> pl.Expr:
