@@ -1,9 +1,10 @@
 """A load on an HTTP server, in a process of its own that does next to nothing for a request.
 
 `python -m benchmarks.http_load` reads a plan as JSON from standard input and prints what it saw.
-The requests are bytes that were made before the first is sent; of an answer only the status and the
-length are looked at. Each connection sends its next request when it has the answer to the last, so
-this is a closed loop. It ends after so many requests or so many seconds, whichever comes first.
+The requests are bytes that were made before the first is sent; of an answer only the status, the
+length and whether the head has a certain text are looked at. Each connection sends its next request
+when it has the answer to the last, so this is a closed loop. It ends after so many requests or so
+many seconds, whichever comes first.
 
 With the argument `floor` it is the opposite: the smallest server there can be, which gives every
 request the same answer, so that one can see what the load itself can do.
@@ -44,12 +45,15 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         next_request: Callable[[], bytes | None],
-        took: Callable[[float], None],
+        took: Callable[[float, bool], None],
         ended: asyncio.Future[None],
+        marker: bytes = b"",
     ) -> None:
         self._next_request, self._took, self._ended = next_request, took, ended
+        self._marker = marker
         self._buffer, self._missing, self._sent_at = b"", 0, 0.0
         self._gone = asyncio.Event()
+        self._is_marked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -63,7 +67,7 @@ class Connection(asyncio.Protocol):
         else:
             self._begin(self._buffer + data)
         if not self._missing and not self._buffer and not self._ended.done():
-            self._took(time.perf_counter() - self._sent_at)
+            self._took(time.perf_counter() - self._sent_at, self._is_marked)
             self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -86,6 +90,7 @@ class Connection(asyncio.Protocol):
         if OK not in head[:15] or at < 0:
             return self._fail(f"The server answered: {data[:400].decode(errors='replace')}")
         length = int(head[at + len(LENGTH) :].split(b"\r", 1)[0])
+        self._is_marked = self._marker in head
         self._buffer, self._missing = b"", length - (len(data) - end - len(HEAD_END))
         return None
 
@@ -105,27 +110,43 @@ class Connection(asyncio.Protocol):
 
 
 async def load(
-    port: int, requests: list[bytes], *, connections: int, seconds: float, most: int
+    port: int,
+    requests: list[bytes],
+    *,
+    connections: int,
+    seconds: float,
+    most: int,
+    marker: str = "",
 ) -> dict[str, Any]:
-    """Load the server, and say how long each answer took and how many there were."""
+    """Load the server; say how long each answer took, how many there were, and how many of them
+    have `marker` in their head.
+    """
     loop = asyncio.get_running_loop()
     left = _until(cycle(requests), time.perf_counter() + seconds, most)
     latencies: list[float] = []
+    marked = 0
+
+    def took(seconds: float, is_marked: bool) -> None:  # noqa: FBT001 - called for each answer
+        nonlocal marked
+        latencies.append(seconds)
+        marked += is_marked
+
     ends = [loop.create_future() for _ in range(connections)]
     made: list[Connection] = []
     began = time.perf_counter()
     try:
         for end in ends:
-            new = partial(Connection, lambda: next(left, None), latencies.append, end)
+            new = partial(Connection, lambda: next(left, None), took, end, marker.encode())
             made.append((await loop.create_connection(new, LOOPBACK, port))[1])
         await asyncio.wait_for(asyncio.gather(*ends), seconds + STUCK_S)
-        took = time.perf_counter() - began
+        passed = time.perf_counter() - began
     finally:
         for connection in made:
             await connection.hang_up()
     return {
         "requests": len(latencies),
-        "per_second": len(latencies) / took,
+        "marked": marked,
+        "per_second": len(latencies) / passed,
         "latency_ms": {name: 1000 * value for name, value in quantiles(latencies).items()},
     }
 

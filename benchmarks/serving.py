@@ -39,7 +39,7 @@ from infra.errors import StreamFailed
 from infra.settings import load_settings
 from infra.stack.ports import LOOPBACK, Ports
 
-__all__ = ["FEAST", "OURS", "SIZES", "Served", "measure", "ratios"]
+__all__ = ["FEAST", "OURS", "OURS_AS_FEAST", "SIZES", "Served", "measure", "ratios"]
 
 SIZES = (1, 100, 500)
 CONNECTIONS = 16
@@ -48,11 +48,16 @@ OURS, OURS_AS_FEAST, FEAST = "POST /v1/features", "POST /get-online-features", "
 REQUESTS = {1: 5_000, 100: 500, 500: 200}
 WARM_UP_S, MOST = 2.0, 100_000
 SEED = 1
+# What the head of our answers says.
+FROM_REDIS = "x-userflow-source: redis"
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One path at one number of entities: milliseconds over one connection, requests/s over 16."""
+    """One path at one number of entities: milliseconds over one connection, requests/s over 16.
+
+    `elsewhere`: the share of our answers that Redis alone did not give, since it was too slow.
+    """
 
     path: str
     entities: int
@@ -60,6 +65,7 @@ class Served:
     latency_ms: Mapping[str, float]
     per_second: float
     stolen: float
+    elsewhere: float = 0.0
 
     def to_json(self) -> dict[str, object]:
         """The document that `--json` prints."""
@@ -124,9 +130,11 @@ def ratios(figures: Sequence[Served]) -> dict[str, float]:
 
 def _measured(target: Target, size: int, ids: Sequence[Sequence[str]], seconds: float) -> Served:
     requests, before = target.requests(ids), cpu_times()
-    load(target.port, requests, connections=CONNECTIONS, seconds=min(WARM_UP_S, seconds))
-    alone = load(target.port, requests, connections=1, seconds=seconds)
-    together = load(target.port, requests, connections=CONNECTIONS, seconds=seconds)
+    port, marker = target.port, FROM_REDIS if target.key else ""
+    load(port, requests, connections=CONNECTIONS, seconds=min(WARM_UP_S, seconds))
+    alone = load(port, requests, connections=1, seconds=seconds, marker=marker)
+    together = load(port, requests, connections=CONNECTIONS, seconds=seconds, marker=marker)
+    answers = alone["requests"] + together["requests"]
     return Served(
         path=target.name,
         entities=size,
@@ -134,10 +142,13 @@ def _measured(target: Target, size: int, ids: Sequence[Sequence[str]], seconds: 
         latency_ms=alone["latency_ms"],
         per_second=together["per_second"],
         stolen=stolen(before),
+        elsewhere=1 - (alone["marked"] + together["marked"]) / answers,
     )
 
 
-def load(port: int, requests: Sequence[str], *, connections: int, seconds: float) -> dict[str, Any]:
+def load(
+    port: int, requests: Sequence[str], *, connections: int, seconds: float, marker: str = ""
+) -> dict[str, Any]:
     """What a load in a process of its own has seen."""
     plan = {
         "port": port,
@@ -145,6 +156,7 @@ def load(port: int, requests: Sequence[str], *, connections: int, seconds: float
         "connections": connections,
         "seconds": seconds,
         "most": MOST,
+        "marker": marker,
     }
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.http_load"],

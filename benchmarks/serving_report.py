@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.rates import ratio_line
 from benchmarks.report import table
-from benchmarks.serving import Served, ratios
+from benchmarks.serving import OURS, OURS_AS_FEAST, Served, ratios
 
 __all__ = ["text"]
 
@@ -29,7 +29,17 @@ def _entities(size: str) -> str:
 
 
 def _table(figures: Sequence[Served]) -> str:
-    head = ("path", "entities", "p50 ms", "p99 ms", "max ms", "answers", "requests/s", "host took")
+    head = (
+        "path",
+        "entities",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+        "answers",
+        "requests/s",
+        "not Redis",
+        "host took",
+    )
     rows = [
         (
             figure.path,
@@ -37,6 +47,7 @@ def _table(figures: Sequence[Served]) -> str:
             *(_milliseconds(figure.latency_ms.get(name)) for name in ("p50", "p99", "max")),
             f"{figure.requests:,}",
             f"{figure.per_second:,.1f}",
+            f"{figure.elsewhere:.1%}" if figure.path in (OURS, OURS_AS_FEAST) else "",
             f"{figure.stolen:.0%}",
         )
         for figure in figures

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
@@ -48,7 +49,14 @@ async def get_online_features(request: Request) -> Response:
         full_names=full_names,
         with_versions=wanted.include_feature_view_version_metadata,
     )
-    return Response(body, media_type="application/json")
+    head = {"x-userflow-source": _source(reads)}
+    return Response(body, headers=head, media_type="application/json")
+
+
+def _source(reads: Sequence[Read]) -> str:
+    """Which store had the rows, as our own calls tell it."""
+    sources = {read.answer.source for read in reads} - {"none"}
+    return "mixed" if len(sources) > 1 else next(iter(sources), "none")
 
 
 async def _read(asked: Asked, wanted: Wanted, uses: Services) -> Read:

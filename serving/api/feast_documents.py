@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from serving.api.documents import ErrorBody
+from serving.api.documents import SOURCE, ErrorBody
 from serving.online.served import SERVED
 
 __all__ = ["GET_ONLINE_FEATURES"]
@@ -96,6 +96,7 @@ GET_ONLINE_FEATURES: dict[str, Any] = {
         200: {
             "model": FeastAnswer,
             "description": "The values by column.",
+            "headers": SOURCE,
             "content": {"application/json": {"example": ANSWER}},
         },
         400: _error("The body is no JSON, or two features would have one name."),

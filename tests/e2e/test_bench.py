@@ -89,4 +89,5 @@ def test_serving_answers_every_number_of_entities(bench: Callable[..., dict[str,
     for figure in figures.values():
         assert figure["requests"] > 0
         assert figure["per_second"] > 0
+        assert figure["elsewhere"] < 1
         assert 0 < figure["latency_ms"]["p50"] <= figure["latency_ms"]["p99"]

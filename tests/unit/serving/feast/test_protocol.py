@@ -90,6 +90,7 @@ def test_an_answer_is_what_feasts_own_server_says() -> None:
     present = "OUTSIDE_MAX_AGE"
     found = post({"features": ASKED, "entities": {"user_id": ["u1", "u2", "u1"]}})
     assert found.status_code == 200
+    assert found.headers["x-userflow-source"] == "redis"
     assert found.json() == {
         "metadata": {"feature_names": ["user_id", "read_count_1h", "top_genre_1h"]},
         "results": [
