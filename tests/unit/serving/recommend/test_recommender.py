@@ -46,6 +46,7 @@ ROWS = {
             "last_seen_at": "2026-01-01T10:00:00.000000Z",
         },
         "both": {"top_category_30d": "toys", "last_seen_at": "2026-01-01T10:00:00.000000Z"},
+        "back": {"top_category_30d": "toys", "last_seen_at": "2026-01-03T10:00:00.000000Z"},
     },
     "user_recommendation_features": {
         "shopper": {"products": [{"product_id": "p39", "affinity": 5, "purchase_count": 1}]}
@@ -57,6 +58,7 @@ ROWS = {
     "user_features": {
         "reader": {"country": "KR", "top_genre_24h": "action", "last_episode_ids": ["e39"]},
         "both": {"top_genre_7d": "drama", "last_seen_at": "2026-01-02T10:00:00.000000Z"},
+        "back": {"top_genre_7d": "drama", "last_seen_at": "2026-01-02T10:00:00.000000Z"},
     },
     "product_features": PRODUCTS,
     "episode_features": EPISODES,
@@ -157,6 +159,7 @@ def test_a_reader_gets_episodes_of_the_genre_and_none_that_were_read() -> None:
 
 def test_who_shops_and_reads_gets_what_was_done_last() -> None:
     assert Setting().ask("both").domain == "webtoon"
+    assert Setting().ask("back").domain == "commerce"
     assert Setting().ask("both", domain="commerce").domain == "commerce"
 
 
