@@ -32,16 +32,18 @@ def up(*, as_json: bool) -> None:
 
 @click.command()
 def down() -> None:
-    """Stop the embedded services, and first what uses them: API, dashboard, Airflow.
+    """Stop the embedded services, and first what uses them: API, dashboard, stream, Airflow.
 
     The data stays.
     """
     from infra.airflow_stack import AirflowStack  # noqa: PLC0415
+    from infra.stream_service import StreamService  # noqa: PLC0415
     from infra.web_service import web_services  # noqa: PLC0415
 
     settings = load_settings()
     for service in web_services(settings):
         service.down()
+    StreamService(settings).down()
     AirflowStack(settings).down()
     Stack(settings).down()
 

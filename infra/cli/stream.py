@@ -20,8 +20,17 @@ __all__ = ["get", "stream"]
 @click.option("--available-now", is_flag=True, help="Process what is there, then end.")
 @click.option("--master", default="local[2]", show_default=True, help="Spark master.")
 @click.option("--supervise", is_flag=True, help="Start it again when it dies.")
+@click.option("--background", is_flag=True, help="Return once it runs; `userflow down` ends it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def stream(*, jobs: str, available_now: bool, master: str, supervise: bool, as_json: bool) -> None:
+def stream(
+    *,
+    jobs: str,
+    available_now: bool,
+    master: str,
+    supervise: bool,
+    background: bool,
+    as_json: bool,
+) -> None:
     """Run streaming jobs: Kafka in, features in PostgreSQL, Redis and Delta.
 
     Logs one line for each epoch. SIGTERM and Ctrl-C finish the epoch that runs and end; the next
@@ -30,6 +39,11 @@ def stream(*, jobs: str, available_now: bool, master: str, supervise: bool, as_j
     settings = load_settings()
     endpoints = Endpoints.read(settings.home)
     chosen = jobs_named(jobs)
+    if background:
+        from infra.stream_service import StreamService  # noqa: PLC0415
+
+        StreamService(settings).up(jobs)
+        return
     if supervise:
         _supervise(settings, jobs, master, available_now=available_now, as_json=as_json)
         return

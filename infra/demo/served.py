@@ -16,7 +16,9 @@ from infra.demo.steps import Steps
 from infra.endpoints import Endpoints
 from infra.errors import ServiceError
 from infra.settings import Settings
+from infra.stream_service import StreamService
 from infra.web_service import WEB_SERVICES, WebService
+from streaming.jobs import JOBS
 
 __all__ = ["Answered", "served", "serving"]
 
@@ -61,6 +63,8 @@ def served(settings: Settings, proof: Proof, steps: Steps, *, keep: bool) -> Ans
         answer = _get(f"{address}{path}", Endpoints.read(settings.home).api_key or "")
     addresses = {"api": f"{address}/docs"}
     if keep:
+        with steps.step("Start the stream again, which goes on"):
+            StreamService(settings).up(",".join(JOBS))
         with steps.step("Start the dashboard"):
             addresses |= {
                 "samples": f"{address}/samples",

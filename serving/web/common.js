@@ -25,12 +25,48 @@ export function visitor(prefix) {
 
 /* null for what is unknown; throws when nobody answers. */
 export function reader(setup) {
+  const authorization = "Bearer " + setup.read_key;
   return async (path) => {
-    const answer = await fetch(path, {headers: {authorization: "Bearer " + setup.read_key}});
+    const answer = await fetch(path, {headers: {authorization}});
     if (answer.status === 404) return null;
     if (!answer.ok) throw new Error(path + " answered " + answer.status);
     return answer.json();
   };
+}
+
+/* The row of one entity, null while nobody knows it, which is no error of a page that looks on. */
+export function rows(setup) {
+  const headers = {authorization: "Bearer " + setup.read_key, "content-type": "application/json"};
+  return async (view, id) => {
+    const body = JSON.stringify({view, ids: [id]});
+    const answer = await fetch("/v1/features", {method: "POST", headers, body});
+    if (!answer.ok) throw new Error(view + " answered " + answer.status);
+    const [row] = (await answer.json()).results;
+    return row.features === null ? null : row;
+  };
+}
+
+/* Each answer is an impression: it is asked for when something has changed, and not all the time. */
+export function suggestions(read, show) {
+  const AGAIN_MS = 3000;
+  let known = null, at = 0, isEmpty = true;
+  return async (path, state) => {
+    const isOld = isEmpty && Date.now() - at > AGAIN_MS;
+    if (known === state && !isOld) return;
+    known = state;
+    at = Date.now();
+    isEmpty = !show(await read(path));
+  };
+}
+
+export function showPulse(place, row) {
+  place.dataset.state = row ? "fresh" : "waiting";
+  place.textContent = row ? "as of " + new Date(row.updated_at).toLocaleTimeString("en-GB") : "unknown yet";
+}
+
+export function showAway(place) {
+  place.dataset.state = "away";
+  place.textContent = "no answer";
 }
 
 /* Again and again, one after the other, while somebody looks. */
@@ -50,7 +86,7 @@ export function h(tag, properties, ...children) {
     else if (name === "class") element.className = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return element;
 }
 
@@ -109,11 +145,11 @@ const DRAWINGS = {
   tablet: ["M5 4h14v16H5z", "M11 17.5h2"],
   notebook: ["M6 6h12v9H6z", "M3 18h18"],
   mouse: ["M8 9a4 4 0 0 1 8 0v6a4 4 0 0 1-8 0z", "M12 6v4"],
-  kettle: ["M8 9h8l2 10H6z", "M9 9a3 3 0 0 1 6 0", "M17 11h3v4"],
+  kettle: ["M8 10h8l1.500 9h-11z", "M7.500 13L4 9.500", "M8 10a4 4 0 0 1 8 0", "M11 6V4.500h2V6", "M16.500 12c3 0 3.500 3.500 .8 5"],
   air_purifier: ["M7 4h10v16H7z", "M10 8h4M10 11h4M10 14h4"],
   sofa: ["M4 12v6h16v-6", "M6 12V8h12v4", "M4 12a2 2 0 0 1 4 0v2h8v-2a2 2 0 0 1 4 0"],
   shoes: ["M4 16v-6l5 2 3 3 7 1v3H4z", "M10 12l1.500-1.500M12 14l1.500-1.500"],
-  jacket: ["M9 4l3 3 3-3 4 3v13h-4V10M9 4L5 7v13h4V10", "M12 7v13M9 20h6"],
+  jacket: ["M9 4l3 2.500 3-2.500 5 3.500-2 4-2-1.500V20H8V10l-2 1.500-2-4z", "M12 6.500V20"],
   skincare: ["M8 10h8v10H8z", "M10 10V6h4v4", "M12 6V4h3"],
   comics: ["M4 6c3-1 6-1 8 1 2-2 5-2 8-1v12c-3-1-6-1-8 1-2-2-5-2-8-1z", "M12 7v12"],
   toys: ["M4 13h7v7H4zM13 13h7v7h-7zM8.500 5h7v7h-7z"],

@@ -5,8 +5,18 @@ import {clock, h, money, reader, setUp, share, svg, words} from "./common.js";
 const main = document.getElementById("main");
 const setup = await setUp();
 const read = reader(setup);
+const names = await named();
 const session = new URLSearchParams(location.search).get("session") || "";
 const SPEEDS = [1, 2, 5, 20, 60];
+
+/* What products and episodes are called; without the catalogue their ids have to do. */
+async function named() {
+  const lists = await Promise.all(["products", "episodes"].map((name) =>
+    fetch("/samples/" + name + ".json").then((answer) => (answer.ok ? answer.json() : []))));
+  return new Map(lists.flat().map((one) => [one.product_id || one.episode_id, one.name || one.title]));
+}
+
+const nameOf = (id) => names.get(id) || id;
 
 function ask(message) {
   return h("section", {class: "card pad stack"},
@@ -38,7 +48,7 @@ function reading(events, duration) {
     ...[0, .25, .5, .75, 1].flatMap((ratio) => [
       svg("line", {class: "axis", x1: LEFT, x2: WIDTH - 12, y1: y(ratio), y2: y(ratio)}),
       svg("text", {class: "label", x: LEFT - 8, y: y(ratio) + 4, "text-anchor": "end"}, share(ratio))]),
-    ...[0, .25, .5, .75, 1].map((part) =>
+    ...(duration ? [0, .25, .5, .75, 1] : [0]).map((part) =>
       svg("text", {class: "label", x: x(part * duration), y: HEIGHT - 8, "text-anchor": "middle"}, clock(part * duration))),
     svg("path", {class: "trace ahead", d: line(points)}), trace, head,
     ...points.filter((point) => point.type !== "scroll").map((point) =>
@@ -68,11 +78,11 @@ function reading(events, duration) {
 
 const TOLD = {
   page_view: (event) => "Opened " + (event.page_type || event.page_url),
-  product_view: (event) => "Looked at " + event.product_id,
+  product_view: (event) => "Looked at " + nameOf(event.product_id),
   click: (event) => "Clicked " + event.element_id,
   search: (event) => "Searched for “" + event.search_query + "”",
-  add_to_cart: (event) => "Put " + event.product_id + " into the cart",
-  remove_from_cart: (event) => "Took " + event.product_id + " out",
+  add_to_cart: (event) => "Put " + nameOf(event.product_id) + " into the cart",
+  remove_from_cart: (event) => "Took " + nameOf(event.product_id) + " out",
   purchase: (event) => "Bought for " + money(event.total_amount),
 };
 
@@ -105,7 +115,7 @@ function scenesOf(told) {
   const episodes = [...new Set(told.events.filter((event) => event.domain === "webtoon").map((event) => event.episode_id))];
   for (const id of episodes) {
     const events = told.events.filter((event) => event.episode_id === id);
-    scenes.push({title: "Episode " + id, ...reading(events, told.duration_ms)});
+    scenes.push({title: nameOf(id), ...reading(events, told.duration_ms)});
   }
   if (shop.length) scenes.push({title: "Through the shop", ...shopping(shop)});
   return scenes;
@@ -158,7 +168,7 @@ function player(told) {
   return [
     h("section", {class: "card player"},
       h("div", {},
-        h("h1", {}, told.event_count + " events in " + clock(told.duration_ms)),
+        h("h1", {}, told.event_count + (told.event_count === 1 ? " event" : " events in " + clock(told.duration_ms))),
         h("p", {class: "muted small"}, "Session ", h("span", {class: "mono"}, told.session_id), " · began " + new Date(told.started_at).toLocaleString("en-GB") + (told.is_truncated ? " · only its beginning" : ""))),
       h("div", {class: "controls"}, play, slider, time, speeds)),
     scenes.map((scene) => h("section", {class: "card pad stack"}, h("h2", {}, scene.title), scene.element)),

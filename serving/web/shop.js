@@ -1,10 +1,14 @@
 /* The sample shop: categories, products, a cart and a checkout, beside what the store makes of it. */
 
-import {every, eventLog, h, money, picture, reader, setUp, share, show, visitor, words} from "./common.js";
+import {
+  every, eventLog, h, money, picture, reader, rows, setUp, share, show, showAway, showPulse,
+  suggestions, visitor, words,
+} from "./common.js";
 
 const place = (id) => document.getElementById(id);
 const setup = await setUp();
 const read = reader(setup);
+const rowOf = rows(setup);
 const who = visitor("shopper");
 const goods = await (await fetch("/samples/products.json")).json();
 const byId = new Map(goods.map((product) => [product.product_id, product]));
@@ -13,7 +17,7 @@ const log = eventLog(place("log"));
 const tracker = userflow.start({
   key: setup.collect_key,
   userId: who.id(),
-  batchMs: 250,
+  batchMs: 100,
   onResult: (event, result) => log.told(event, result),
 });
 window.tracker = tracker;
@@ -95,7 +99,7 @@ function productPage(product) {
         h("p", {class: "muted"}, "By " + product.brand + ". ", h("span", {class: "mono"}, product.product_id)),
         h("p", {class: "price"}, money(product.price)),
         h("div", {class: "row"}, put, photo))),
-    h("h2", {class: "pad"}, "More " + words(product.category)),
+    h("h2", {class: "above"}, "More " + words(product.category)),
     h("div", {class: "goods"}, like.map(tileOf)),
   ];
 }
@@ -140,6 +144,7 @@ function pageOf([kind, ...rest]) {
 
 function visited([kind, name]) {
   const product = kind === "product" && byId.get(name);
+  if (kind === "search") return; // the search itself is the event
   if (product) tell("viewed: " + product.name, tracker.productView(named(product)));
   else tell("page: " + (kind || "popular"), tracker.pageView({page_type: kind || "home"}));
 }
@@ -167,8 +172,7 @@ const PATTERNS = {
 
 function showRow(row) {
   const features = row ? row.features : {};
-  place("pulse").dataset.state = row ? "fresh" : "waiting";
-  place("pulse").textContent = row ? "as of " + new Date(row.updated_at).toLocaleTimeString("en-GB") : "nothing known yet";
+  showPulse(place("pulse"), row);
   const pattern = features.pattern_detected || "";
   show(place("pattern"), "p" + pattern, () => pattern
     ? h("span", {class: "chip loud", title: pattern}, PATTERNS[pattern] || pattern)
@@ -199,25 +203,19 @@ function showSuggested(answer) {
           h("span", {}, h("strong", {}, product.name), h("span", {class: "small muted"}, item.because || item.reason || ""))));
       }))
     : h("span", {class: "small muted"}, "Nothing yet."));
+  return items.length > 0;
 }
 
-/* Each answer is an impression: it is asked for when something has changed, and not every second. */
-let asked = {state: null, at: 0};
-async function suggest(row) {
-  const state = row ? row.updated_at : "unknown";
-  if (asked.state === state || Date.now() - asked.at < 1000) return;
-  asked = {state, at: Date.now()};
-  showSuggested(await read("/v1/recommendations/" + encodeURIComponent(who.id()) + "?k=8&domain=commerce"));
-}
+const suggest = suggestions(read, showSuggested);
+const suggested = "/v1/recommendations/" + encodeURIComponent(who.id()) + "?k=8&domain=commerce";
 
 async function look() {
   try {
-    const row = await read("/v1/features/commerce_user_features/" + encodeURIComponent(who.id()));
+    const row = await rowOf("commerce_user_features", who.id());
     showRow(row);
-    await suggest(row);
+    await suggest(suggested, row ? row.updated_at : null);
   } catch (error) {
-    place("pulse").dataset.state = "away";
-    place("pulse").textContent = "the API does not answer";
+    showAway(place("pulse"));
   }
 }
 
@@ -233,4 +231,4 @@ place("search").addEventListener("change", (event) => {
 window.addEventListener("hashchange", route);
 keep();
 route();
-every(1000, look);
+every(500, look);

@@ -152,6 +152,7 @@
     let timer = null;
     let sending = null;
     let attempt = 0;
+    const handed = new Set(); // ids that a beacon has taken: one is enough
     let refused = false; // the key is not taken: asking again would not help
 
     function track(topic, type, fields) {
@@ -230,6 +231,7 @@
     function taken(answer, batch) {
       attempt = 0;
       counts.batches += 1;
+      batch.forEach((entry) => handed.delete(entry.event.event_id));
       queue.remove(batch);
       return answer.json().then((told) => {
         told.results.forEach((result, at) => {
@@ -268,6 +270,7 @@
       if (refused || !navigator.sendBeacon) return;
       const byTopic = new Map();
       for (const entry of queue.all()) {
+        if (handed.has(entry.event.event_id)) continue;
         byTopic.set(entry.topic, (byTopic.get(entry.topic) || []).concat([entry]));
       }
       for (const [topic, entries] of byTopic) beacon(topic, entries);
@@ -281,6 +284,7 @@
         const fits = new Blob([text]).size <= BEACON_BYTES;
         if (fits && navigator.sendBeacon(target, text)) {
           counts.beacons += 1;
+          rest.forEach((entry) => handed.add(entry.event.event_id));
           return;
         }
         rest = rest.slice(Math.ceil(rest.length / 2));

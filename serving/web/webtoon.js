@@ -1,10 +1,13 @@
 /* The sample reader: one long episode to scroll through, beside what the store makes of it. */
 
-import {every, eventLog, h, reader, setUp, share, show, svg, visitor} from "./common.js";
+import {
+  every, eventLog, h, reader, rows, setUp, share, show, showAway, showPulse, suggestions, svg,
+  visitor,
+} from "./common.js";
 
 const place = (id) => document.getElementById(id);
 const setup = await setUp();
-const read = reader(setup);
+const rowOf = rows(setup);
 const who = visitor("reader");
 const episodes = await (await fetch("/samples/episodes.json")).json();
 const byId = new Map(episodes.map((episode) => [episode.episode_id, episode]));
@@ -33,7 +36,7 @@ function scene(number) {
   let seed = number * 9301 + 49297;
   const random = () => (seed = (seed * 9301 + 49297) % 233280) / 233280;
   const hue = Math.floor(random() * 360);
-  const id = "sky" + number;
+  const id = "sky" + number + "-" + Math.random().toString(36).slice(2, 7);
   const sky = svg("linearGradient", {id, x1: 0, y1: 0, x2: 0, y2: 1},
     svg("stop", {offset: 0, "stop-color": `hsl(${hue} 50% 22%)`}),
     svg("stop", {offset: 1, "stop-color": `hsl(${(hue + 50) % 360} 62% 68%)`}));
@@ -56,7 +59,15 @@ function scene(number) {
   return svg("svg", {viewBox: "0 0 690 620", class: "panel", role: "img", "aria-label": "Panel " + number}, svg("defs", {}, sky), ...parts);
 }
 
-const number = Number((episode.episode_id.match(/\d+/) || ["1"])[0]);
+function cover(id) {
+  const first = scene(numberOf(id) * 31 + 1);
+  first.setAttribute("class", "tile");
+  first.setAttribute("preserveAspectRatio", "xMidYMid slice");
+  return first;
+}
+
+const numberOf = (id) => Number((id.match(/\d+/) || ["1"])[0]);
+const number = numberOf(episode.episode_id);
 const strip = h("article", {class: "card episode"},
   h("div", {class: "pad"}, h("h1", {}, episode.title),
     h("p", {class: "muted small"}, episode.genre + " · " + (episode.tags || []).join(", ") + " · rated " + (episode.avg_rating ?? "–"))),
@@ -72,7 +83,7 @@ const log = eventLog(place("log"));
 const tracker = userflow.start({
   key: setup.collect_key,
   userId: who.id(),
-  batchMs: 250,
+  batchMs: 100,
   onResult: (event, result) => log.told(event, result),
   onTrack: (event) => log.sent(event.event_id, event.event_type + (event.scroll_ratio === undefined ? "" : " at " + share(event.scroll_ratio))),
 });
@@ -88,8 +99,7 @@ function figures(target, entries) {
 
 function showVisit(row) {
   const features = row ? row.features : {};
-  place("pulse").dataset.state = row ? "fresh" : "waiting";
-  place("pulse").textContent = row ? "as of " + new Date(row.updated_at).toLocaleTimeString("en-GB") : "nothing known yet";
+  showPulse(place("pulse"), row);
   place("stored").style.width = (features.completion_rate || 0) * 100 + "%";
   figures(place("figures"), [
     ["Events", features.event_count ?? 0],
@@ -112,31 +122,25 @@ function showReader(row) {
   ]);
 }
 
-let suggestedFor = null;
-async function suggest(row) {
-  const state = row ? row.updated_at : "unknown";
-  if (suggestedFor === state) return;
-  suggestedFor = state;
-  const answer = await read("/v1/recommendations/" + encodeURIComponent(who.id()) + "?k=5&domain=webtoon");
-  const items = answer ? answer.items.filter((item) => byId.has(item.id)) : [];
+const suggest = suggestions(reader(setup), (answer) => {
+  const items = answer ? answer.items.filter((item) => byId.has(item.id)).slice(0, 4) : [];
   show(place("suggested"), "s" + JSON.stringify(items.map((item) => [item.id, item.because])), () => items.length
-    ? h("ol", {class: "suggested"}, items.slice(0, 4).map((item) => h("li", {}, h("a", {href: hrefOf(item.id)},
-        svg("svg", {viewBox: "0 0 690 620", class: "tile", "aria-hidden": "true"}, ...scene(Number(item.id.match(/\d+/)) * 31 + 1).childNodes),
+    ? h("ol", {class: "suggested"}, items.map((item) => h("li", {}, h("a", {href: hrefOf(item.id)}, cover(item.id),
         h("span", {}, h("strong", {}, byId.get(item.id).title), h("span", {class: "small muted"}, item.because || item.reason || ""))))))
     : h("span", {class: "small muted"}, "Nothing yet."));
-}
+  return items.length > 0;
+});
+const suggested = "/v1/recommendations/" + encodeURIComponent(who.id()) + "?k=5&domain=webtoon";
 
 async function look() {
   try {
-    const id = tracker.sessionId() + "|" + episode.episode_id;
-    const reader = "/v1/features/user_features/" + encodeURIComponent(who.id());
-    const [visit, known] = await Promise.all([read("/v1/features/session_features/" + encodeURIComponent(id)), read(reader)]);
-    showVisit(visit);
+    const visit = tracker.sessionId() + "|" + episode.episode_id;
+    const [row, known] = await Promise.all([rowOf("session_features", visit), rowOf("user_features", who.id())]);
+    showVisit(row);
     showReader(known);
-    await suggest(known);
+    await suggest(suggested, known ? known.updated_at : null);
   } catch (error) {
-    place("pulse").dataset.state = "away";
-    place("pulse").textContent = "the API does not answer";
+    showAway(place("pulse"));
   }
 }
 
@@ -147,4 +151,4 @@ place("another").addEventListener("click", () => who.change());
 place("replay").href = "/samples/replay?session=" + encodeURIComponent(tracker.sessionId());
 window.addEventListener("scroll", () => { place("read").style.width = reading.ratio() * 100 + "%"; }, {passive: true});
 place("read").style.width = reading.ratio() * 100 + "%";
-every(1000, look);
+every(500, look);
