@@ -41,6 +41,14 @@ def test_choices_that_agree_count_together() -> None:
     assert found["together_with"] == "b"
 
 
+def test_it_goes_with_the_choice_that_says_most() -> None:
+    related = {
+        "old": [{"product_id": "x", "users": 9, "score": 0.9}],
+        "new": [{"product_id": "x", "users": 1, "score": 0.1}],
+    }
+    assert together(["old", "new"], related)["x"]["together_with"] == "old"
+
+
 @given(
     st.lists(st.text(max_size=2), unique=True, max_size=80),
     st.dictionaries(st.text(max_size=2), st.floats(-1, 2), max_size=10),
