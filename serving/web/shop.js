@@ -18,12 +18,27 @@ const tracker = userflow.start({
   key: setup.collect_key,
   userId: who.id(),
   batchMs: 100,
+  onTrack: (event) => stayAfter(event),
   onResult: (event, result) => log.told(event, result),
 });
 window.tracker = tracker;
 
 const tell = (what, id) => log.sent(id, what);
 const named = (product) => ({product_id: product.product_id, category: product.category, brand: product.brand, price: product.price});
+
+/*
+ * What a rule decides waits until ten seconds of event time have gone by. In a shop with one visitor
+ * nobody else moves that on, so who has looked at something and stays tells that once.
+ */
+const STAYED_MS = 10500;
+let staying = null;
+function stayAfter(event) {
+  clearTimeout(staying);
+  if (event.event_type !== "product_view" && event.event_type !== "add_to_cart") return;
+  staying = setTimeout(() => {
+    if (!document.hidden) tell("stayed on the page", tracker.pageView({page_type: "stayed"}));
+  }, STAYED_MS);
+}
 
 /* --- the cart -------------------------------------------------------------------------------- */
 

@@ -103,6 +103,11 @@ def _events(stack: Endpoints, topic: str, user: str) -> list[Event]:
     return found
 
 
+def once(events: list[Event]) -> list[Event]:
+    """Without the copies that beacons and resends are."""
+    return list({event["event_id"]: event for event in events}.values())
+
+
 def until(page: Any, condition: str) -> None:
     page.wait_for_function(condition)
 
@@ -170,7 +175,7 @@ def test_a_queue_survives_a_reload_and_is_bounded(
     until(page, "() => tracker.pending() === 0")
     # When the page went a beacon had taken them already: they are the same events.
     assert {event["element_id"] for event in received(3)} == {"b2", "b3", "b4"}
-    assert len({event["event_id"] for event in received(3)}) == 3
+    assert len(once(received(3))) == 3
     assert page.evaluate("() => Object.keys(localStorage)") == []
 
 
@@ -316,7 +321,7 @@ def test_a_reader_scrolls_to_the_end(
     deadline = time.monotonic() + WAIT_S
     kinds: list[str] = []
     while "exit" not in kinds and time.monotonic() < deadline:  # by the beacon
-        events = received(6, "webtoon_user_events")
+        events = once(received(6, "webtoon_user_events"))
         kinds = [event["event_type"] for event in events]
     assert (kinds[0], kinds[-1]) == ("enter", "exit")
     assert kinds.count("complete") == 1
