@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.metrics.values import Metrics
@@ -19,6 +20,8 @@ from serving.metrics.values import Metrics
 __all__ = ["Observed", "access_log"]
 
 FAILED = b'{"error":{"code":"internal","message":"This could not be answered; the log says why."}}'
+# What is noted when nobody waits for the answer any more; nothing is sent.
+GONE = 499
 JSON = (b"content-type", b"application/json")
 Log = Callable[..., Any]
 
@@ -47,6 +50,8 @@ class Observed:
 
         try:
             await self._app(scope, receive, noticing)
+        except ClientDisconnect:
+            status = status or GONE
         except Exception:
             structlog.get_logger().exception("request_failed", route=_route(scope))
             if status:

@@ -259,6 +259,27 @@ def test_a_bug_is_logged_and_says_nothing_to_the_client(api: Api) -> None:
     assert [line["event"] for line in logs] == ["request_failed"]
 
 
+def test_who_hangs_up_is_no_failure_of_ours(api: Api) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    sent: list[Any] = []
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/features",
+        "query_string": b"",
+        "headers": [(b"authorization", b"Bearer reads"), (b"content-length", b"10")],
+    }
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(api.app(scope, receive, send))
+    assert (sent, logs) == ([], [])
+    assert 'route="/v1/features",status="499"} 1.0' in api.get("/metrics", key=None).text
+
+
 def test_health_needs_no_key(api: Api) -> None:
     assert api.get("/healthz", key=None).json() == {"status": "ok"}
 
