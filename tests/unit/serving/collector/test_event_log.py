@@ -41,13 +41,17 @@ class Broker:
     def flush(self, timeout: float) -> int:
         return self.poll(timeout)
 
+    def list_topics(self, topic: str, timeout: float) -> object:
+        self.refuses()
+        return topic, timeout
+
 
 @pytest.fixture
 def broker() -> Broker:
     return Broker()
 
 
-def run(broker: Broker, work: Callable[[EventLog], Any]) -> Any:
+def run(broker: Broker, work: Callable[[KafkaEventLog], Any]) -> Any:
     async def all_of_it() -> Any:
         log = KafkaEventLog("nowhere", connect=lambda _: broker, answer_s=0.15, away_s=0.05)
         await log.start()
@@ -149,6 +153,18 @@ def test_a_producer_that_is_done_for_is_replaced() -> None:
 
     asyncio.run(work())
     assert [len(one.produced) for one in made] == [0, 1]
+
+
+def test_whether_a_broker_answers_is_asked(broker: Broker) -> None:
+    def away() -> None:
+        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+
+    async def work(log: KafkaEventLog) -> tuple[bool, bool]:
+        first = await log.answers()
+        broker.refuses = away
+        return first, await log.answers()
+
+    assert run(broker, work) == (True, False)
 
 
 def test_the_twin_in_memory_keeps_the_same_promise() -> None:
