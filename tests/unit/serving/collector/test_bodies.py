@@ -26,6 +26,7 @@ JSON = "application/json"
         (b'[{"a": 1, "a": 2}]', [b'{"a": 1, "a": 2}']),
         (b'[{"a": "\xff"}]', [b'{"a": "\xff"}']),
         (b"[" + b"9" * 5000 + b"]", [b"9" * 5000]),
+        (b"[NaN, " + b"9" * 5000 + b"]", [b"NaN", b"9" * 5000]),
     ],
 )
 def test_events_are_the_bytes_that_were_sent(body: bytes, events: list[bytes]) -> None:
