@@ -110,9 +110,9 @@ def test_only_its_days_are_opened(tmp_path: Path) -> None:
 
 
 def test_no_more_than_asked_for(tmp_path: Path) -> None:
-    archive(tmp_path, "user-events", [shopping(n, n) for n in range(9)])
+    archive(tmp_path, "user-events", [shopping(9 - n, n) for n in range(9)])
     archive(tmp_path, "webtoon_user_events", [reading(n, n + 0.5) for n in range(9)])
-    assert [event["event_id"] for event in read(tmp_path, limit=3)] == ["e0", "r0", "e1"]
+    assert [event["event_id"] for event in read(tmp_path, limit=3)] == ["e9", "r0", "e8"]
 
 
 def test_what_the_stream_adds_is_seen(tmp_path: Path) -> None:
