@@ -15,9 +15,9 @@ __all__ = ["prepare_redis", "redis_service", "redis_url"]
 
 # Relative to the service's folder, so that no path needs quoting. Never evict: the serving copy
 # expires by TTL, and a silent eviction would look like an unknown user. The log is rewritten late:
-# from 64 MB on, as by default, that keeps a core busy while a backlog is read. A hash of over a
-# hundred features is a table and no list that is searched from its beginning for each of them: it
-# is written and read in half the time, and takes two and a half times the memory.
+# from 64 MB on, as by default, that keeps a core busy while a backlog is read. A hash of over
+# sixty fields is a table and no list that is searched from its beginning for each of them: it is
+# written and read in half the time, and takes two and a half times the memory.
 CONFIGURATION = """\
 bind {host}
 port {port}
