@@ -45,12 +45,21 @@ def serve(
     if samples:  # as a setting: the processes that answer read theirs themselves
         os.environ["USERFLOW_SAMPLES"] = "true"
     settings = load_settings()
+    _check_model(settings)
     ensure_local_key(settings.home)
     port, host = port or settings.api_port, host or settings.api_host
     if background:
         click.echo(f"{WebService(settings, 'api').up(port)}/docs")
         return
     _serve(settings, host, port, workers)
+
+
+def _check_model(settings: Settings) -> None:
+    """Say what is wrong with it here, in one sentence, and not in each process that answers."""
+    if settings.ranker_model is not None:
+        from infra.recommending import arms_of  # noqa: PLC0415 - others need no model
+
+        arms_of(settings)
 
 
 def _serve(settings: Settings, host: str, wanted: int | None, workers: int) -> None:
