@@ -45,7 +45,9 @@ def export(folder: Path, *, api: str | None, as_served: bool, force: bool, as_js
     from serving.feast.repository import Repository, repository_files  # noqa: PLC0415
 
     settings = load_settings()
-    found = Repository(api=api or _api(settings), lake=settings.lake_root, is_as_served=as_served)
+    found = Repository(
+        api=api or _api(settings), lake=_absolute(settings.lake_root), is_as_served=as_served
+    )
     try:
         written = write_files(folder, repository_files(found), force=force)
     except ExportRefused as error:
@@ -56,6 +58,11 @@ def export(folder: Path, *, api: str | None, as_served: bool, force: bool, as_js
     for path in written.files:
         click.echo(f"{path}{'' if path in written.changed else ' (as it was)'}")
     return click.echo(f"Next: cd {folder} && USERFLOW_API_KEY=... feast apply")
+
+
+def _absolute(lake: str) -> str:
+    """Feast reads it from another folder."""
+    return lake if "://" in lake else str(Path(lake).absolute())
 
 
 def _api(settings: Settings) -> str:

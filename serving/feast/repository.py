@@ -47,7 +47,9 @@ entity_key_serialization_version: 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """Where things are. `is_as_served`: history is joined on when a value could be read."""
+    """Where things are, the lake as an absolute path or a URI. `is_as_served`: history is joined on
+    when a value could be read.
+    """
 
     api: str
     lake: str
@@ -57,7 +59,9 @@ class Repository:
 def repository_files(repository: Repository) -> Mapping[str, str]:
     """Each file of the repository, by its name."""
     return {
-        "feature_store.yaml": STORE.format(api=repository.api, variable=KEY_VARIABLE),
+        "feature_store.yaml": STORE.format(
+            api=_text(repository.api.rstrip("/")), variable=KEY_VARIABLE
+        ),
         "features.py": _definitions(repository),
     }
 

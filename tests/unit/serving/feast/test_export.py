@@ -18,7 +18,7 @@ from serving.feast.files import ExportRefused, write_files
 from serving.feast.repository import KEY_VARIABLE, Repository, repository_files
 from serving.online.served import SERVED
 
-FILES = repository_files(Repository(api="http://127.0.0.1:1234", lake="/data/lake/"))
+FILES = repository_files(Repository(api="http://127.0.0.1:1234/", lake="/data/lake/"))
 
 
 def calls_of(text: str, name: str) -> dict[str, dict[str, Any]]:
@@ -123,6 +123,8 @@ def test_a_folder_that_cannot_be_is_said_in_a_sentence(tmp_path: Path) -> None:
 
 def test_the_command_tells_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USERFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERFLOW_LAKE", "lake")
+    monkeypatch.chdir(tmp_path)
     run = CliRunner().invoke
     arguments = ["feast", "export", str(tmp_path / "repo"), "--api", "http://x:1", "--json"]
     done = json.loads(run(main, arguments).output)
@@ -132,6 +134,7 @@ def test_the_command_tells_what_it_wrote(tmp_path: Path, monkeypatch: pytest.Mon
         == done["changed"]
         == [str(tmp_path / "repo" / name) for name in ("feature_store.yaml", "features.py")]
     )
+    assert f'path="{tmp_path}/lake/features/' in (tmp_path / "repo" / "features.py").read_text()
     assert json.loads(run(main, arguments).output)["changed"] == []
     (tmp_path / "repo" / "features.py").write_text("mine = 1\n")
     refused = run(main, arguments)
