@@ -95,7 +95,7 @@ def register_computed(settings: Settings, endpoints: Endpoints) -> None:
     known = _registered(endpoints)
     if not known or _computed(endpoints.lake).keys() <= known:
         return
-    command = [sys.executable, "-c", "from infra.catalog import main; main()"]
+    command = [sys.executable, "-P", "-c", "from infra.catalog import main; main()"]
     environment = {
         **os.environ,
         "USERFLOW_HOME": str(settings.home),

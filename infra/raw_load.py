@@ -29,7 +29,7 @@ from infra.raw.encoding import copy_text
 from infra.raw.files import Files
 from infra.raw.quality import is_passed, log_verdict, write_left_out
 from infra.raw.source import Progress, Source, days_of
-from infra.raw.table import add_partition, carts_of, locked, replace_day
+from infra.raw.table import carts_of, has_partition, locked, make_day, replace_day
 from infra.settings import Settings
 
 __all__ = ["RawDay", "check_raw", "load_archived", "load_raw"]
@@ -205,10 +205,12 @@ class _Run:
         )
 
     def _write(self, good: Mapping[str, pl.DataFrame]) -> None:
+        if has_partition(self.connection, self.run_date):
+            replace_day(self.connection, self.run_date, self._texts(good))
+            return
         # Only the owner may make tables.
         with psycopg.connect(self.postgres, autocommit=True) as owner:
-            add_partition(owner, self.run_date)
-        replace_day(self.connection, self.run_date, self._texts(good))
+            make_day(owner, self.run_date, self._texts(good))
 
     def _texts(self, good: Mapping[str, pl.DataFrame]) -> Iterator[bytes]:
         total, done = sum(events.height for events in good.values()), 0

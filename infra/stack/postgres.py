@@ -38,6 +38,9 @@ password_encryption = 'scram-sha-256'
 shared_buffers = 256MB
 dynamic_shared_memory_type = posix
 max_wal_size = 1GB
+# Nothing is copied to another server, so what a transaction makes and fills needs no log.
+wal_level = minimal
+max_wal_senders = 0
 checkpoint_completion_target = 0.9
 effective_cache_size = 1GB
 random_page_cost = 1.1

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
 from streaming.batch.lookups import Lookups
-from streaming.batch.measures import count_of, minutes, most_frequent, spent
+from streaming.batch.measures import count_of, mean, minutes, most_frequent, spent
 
 __all__ = ["user_segments"]
 
@@ -83,4 +83,4 @@ def _durations(events: DataFrame) -> DataFrame:
     """The mean length of a user's sessions that have an id, in seconds."""
     sessions = events.where(F.col("session_id").isNotNull()).groupBy("user_id", "session_id")
     long = sessions.agg((minutes(F.min("event_at"), F.max("event_at")) * 60).alias("seconds"))
-    return long.groupBy("user_id").agg(F.avg("seconds").alias("avg_session_duration"))
+    return long.groupBy("user_id").agg(mean(F.col("seconds")).alias("avg_session_duration"))

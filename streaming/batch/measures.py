@@ -5,13 +5,34 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
-__all__ = ["count_of", "each_product", "first_known", "minutes", "most_frequent", "ratio", "spent"]
+__all__ = [
+    "count_of",
+    "each_product",
+    "first_known",
+    "mean",
+    "minutes",
+    "most_frequent",
+    "ratio",
+    "spent",
+    "total",
+]
 
 
 def spent() -> Column:
     """What purchases cost, 0 where there is none; one whose amount is unknown adds nothing."""
-    amount = F.when(F.col("event_type") == "purchase", F.col("total_amount"))
-    return F.coalesce(F.sum(amount), F.lit(0.0))
+    return total(F.when(F.col("event_type") == "purchase", F.col("total_amount")))
+
+
+def total(of: Column) -> Column:
+    """The sum, 0 of nothing, and the same to the last bit whatever the order of the rows: a repeat
+    of a day leaves the same table.
+    """
+    return F.aggregate(F.sort_array(F.collect_list(of)), F.lit(0.0), lambda some, one: some + one)
+
+
+def mean(of: Column) -> Column:
+    """The mean likewise; null of nothing."""
+    return F.try_divide(total(of), F.count(of))
 
 
 def count_of(event_type: str) -> Column:

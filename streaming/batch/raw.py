@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from pyspark.sql import DataFrame, SparkSession
@@ -36,8 +36,8 @@ def loaded_events(
 ) -> DataFrame:
     """Each event from `first` to `last` once, typed by its contract, with its `event_date`.
 
-    `run_dates`: those that were loaded since `first_run_date(first)`; each is read by a connection
-    of its own. Of copies the one that was loaded first counts.
+    `run_dates`: those that were loaded since `first_run_date(first)`; each core of Spark reads its
+    part of them by a connection of its own. Of copies the one that was loaded first counts.
     """
     fields = [column_of(field) for field in contract.stored_fields]
     schema = ", ".join(f"`{field.name}` {spark_type(field)}" for field in fields)
@@ -57,14 +57,22 @@ def loaded_events(
 
 
 def _rows(spark: SparkSession, jdbc: Mapping[str, str], run_dates: Sequence[date]) -> DataFrame:
-    parts = [f"run_date = DATE '{day.isoformat()}'" for day in run_dates]
     properties = {name: value for name, value in jdbc.items() if name != "url"}
+    parts = [*_parts(run_dates, spark.sparkContext.defaultParallelism)]
     return spark.read.jdbc(
         jdbc["url"],
         TABLE,
         predicates=parts or ["false"],
         properties={**properties, "fetchsize": FETCHED},
     )
+
+
+def _parts(run_dates: Sequence[date], most: int) -> Iterator[str]:
+    """Conditions, each of as many days as the others, and no more than `most`."""
+    size = -(-len(run_dates) // most)
+    for first in range(0, len(run_dates), size or 1):
+        days = run_dates[first : first + size]
+        yield f"run_date BETWEEN DATE '{days[0]}' AND DATE '{days[-1]}'"
 
 
 def _midnight(day: date) -> datetime:

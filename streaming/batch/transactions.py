@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name everybody knows
 
 from streaming.batch.lookups import Lookups
+from streaming.batch.measures import total
 
 __all__ = ["aggregate_transactions"]
 
@@ -27,7 +28,7 @@ def _totals(transactions: DataFrame) -> DataFrame:
     return transactions.groupBy("event_date", "currency", "payment_method", "status").agg(
         F.count("*").alias("transactions"),
         F.count_distinct("user_id").alias("unique_users"),
-        F.sum("total_amount").alias("total_amount"),
+        total(F.col("total_amount")).alias("total_amount"),
     )
 
 
@@ -37,5 +38,5 @@ def _products(transactions: DataFrame) -> DataFrame:
     )
     return items.groupBy("event_date", "currency", "status", "item.product_id").agg(
         F.sum("item.quantity").alias("quantity"),
-        F.sum(F.col("item.quantity") * F.col("item.price")).alias("revenue"),
+        total(F.col("item.quantity") * F.col("item.price")).alias("revenue"),
     )

@@ -38,7 +38,7 @@ Landing = Callable[..., Path]
 
 @pytest.fixture
 def place(stack: Endpoints, new_home: Callable[[str], Path]) -> Iterator[Settings]:
-    """A home of its own on the common PostgreSQL, whose raw events are gone afterwards."""
+    """A home of its own on the common PostgreSQL, with no raw events before and afterwards."""
     home = new_home("raw")
     Endpoints(
         **{
@@ -46,7 +46,12 @@ def place(stack: Endpoints, new_home: Callable[[str], Path]) -> Iterator[Setting
             "lake": str(home / "lake"),
         }
     ).write(home)
+    forget(stack)
     yield settings_for(home)
+    forget(stack)
+
+
+def forget(stack: Endpoints) -> None:
     with psycopg.connect(stack.postgres) as connection:
         connection.execute("DELETE FROM raw.events")
         connection.execute("DELETE FROM ops.quality_log")
@@ -233,6 +238,23 @@ def test_what_cannot_be_used_changes_nothing(
     assert logged(stack) == log
 
 
+def interrupt(step: str, *_: int) -> None:
+    if step == "writing":
+        raise KeyboardInterrupt
+
+
+def test_a_first_load_that_is_interrupted_leaves_nothing(stack: Endpoints, place: Settings) -> None:
+    day = date(2031, 7, 8)
+    land(place, events(500, day=day), day=day)
+    with pytest.raises(KeyboardInterrupt):
+        load_raw(place, day, progress=interrupt)
+    with psycopg.connect(stack.postgres) as owner:
+        assert owner.execute("SELECT to_regclass('raw.events_20310708')").fetchone() == (None,)
+        assert load_raw(place, day).loaded == 500
+        assert load_raw(place, day).loaded == 500, "again, as the pipeline"
+        owner.execute("DROP TABLE raw.events_20310708")
+
+
 def test_a_load_that_is_interrupted_leaves_the_day_as_it_was(
     stack: Endpoints, place: Settings
 ) -> None:
@@ -240,11 +262,6 @@ def test_a_load_that_is_interrupted_leaves_the_day_as_it_was(
     load_raw(place, DAY)
     before = table(stack, "event_id", "run_id")
     land(place, events(500))
-
-    def interrupt(step: str, *_: int) -> None:
-        if step == "writing":
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         load_raw(place, DAY, progress=interrupt)
     assert table(stack, "event_id", "run_id") == before

@@ -13,9 +13,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from stacks import settings_for
 
-from infra.catalog import register_computed, tables
+from infra.catalog import tables
 from infra.endpoints import Endpoints
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -53,12 +52,11 @@ def run(home: Path, *arguments: str) -> str:
 def test_another_process_reads_by_name_what_init_registered(
     stack: Endpoints, stack_home: Path
 ) -> None:
-    first = json.loads(run(stack_home, "-m", "infra", "init", "--json"))
-    assert {*first["tables_registered"]} >= {*tables()}
-    assert json.loads(run(stack_home, "-m", "infra", "init", "--json"))["tables_registered"] == []
     segments = pl.DataFrame({"user_id": ["u1"], "segment": ["vip"], "run_date": [DAY]})
-    segments.write_delta(f"{stack.lake}/batch/user_segments")
-    register_computed(settings_for(stack_home), stack)
+    segments.write_delta(f"{stack.lake}/batch/user_segments", mode="overwrite")
+    first = json.loads(run(stack_home, "-m", "infra", "init", "--json"))
+    assert {*first["tables_registered"]} >= {*tables(), "user_segments"}
+    assert json.loads(run(stack_home, "-m", "infra", "init", "--json"))["tables_registered"] == []
 
     found = json.loads(run(stack_home, "-c", READ))
     assert {*found["names"]} >= {*tables(), "user_segments"}
