@@ -100,7 +100,7 @@ def _event_time(rows: pl.DataFrame) -> pl.DataFrame:
         is_first=is_first, until=_next_event(rows.select(is_first).to_series(), rows)
     )
     at = pl.when("is_first").then(event_at).otherwise(pl.max_horizontal("event_at", "available_at"))
-    is_shown = pl.col("is_first") | pl.col("until").is_null() | (pl.col("at") < pl.col("until"))
+    is_shown = pl.col("until").is_null() | (pl.col("at") < pl.col("until"))
     shown = rows.lazy().with_columns(at=at).filter(is_shown).select("entity", "row", "at").collect()
     return shown.sort("at", maintain_order=True)
 
