@@ -24,7 +24,7 @@ from serving.dashboard.messages import ALERTS, TIME
 __all__ = ["DETAILS", "RATES", "SOURCES", "WINDOWS", "Progress", "Stored", "connect", "read"]
 
 CONNECT_S = 2
-STATEMENT_MS = 2_000
+SESSION = {"statement_timeout": "2s", "default_transaction_read_only": "on"}
 MOST_ALERTS = 1_000
 MOST_ROWS = 500
 WINDOWS = ("1h", "24h", "7d")
@@ -129,9 +129,8 @@ def connect(conninfo: str) -> Connection:
         row_factory=dict_row,
         autocommit=True,
     )
-    connection.read_only = True
-    limit = "SELECT set_config('statement_timeout', %s, false)"
-    connection.execute(limit, [str(STATEMENT_MS)])
+    for name, value in SESSION.items():
+        connection.execute("SELECT set_config(%s, %s, false)", [name, value])
     return connection
 
 

@@ -124,10 +124,18 @@ def _partitions(consumer: Consumer, topics: Iterable[str]) -> set[tuple[str, int
 def _starts(
     consumer: Consumer, known: Iterable[tuple[str, int]], since_ms: int
 ) -> Iterator[TopicPartition]:
-    """The first message since then, but not further back than what is kept."""
-    asked = [TopicPartition(topic, number, since_ms) for topic, number in sorted(known)]
-    for place in consumer.offsets_for_times(asked, timeout=ASK_S):
-        low, high = consumer.get_watermark_offsets(place, timeout=ASK_S)
+    """The first message since then, but not further back than what is kept.
+
+    Where nothing came since then a topic is read from its end, of before the question: what comes
+    meanwhile is not passed over.
+    """
+    places = [TopicPartition(topic, number, since_ms) for topic, number in sorted(known)]
+    bounds = {
+        (place.topic, place.partition): consumer.get_watermark_offsets(place, timeout=ASK_S)
+        for place in places
+    }
+    for place in consumer.offsets_for_times(places, timeout=ASK_S):
+        low, high = bounds[place.topic, place.partition]
         since = place.offset if place.offset >= 0 else high
         yield TopicPartition(place.topic, place.partition, max(since, low, high - MOST_BACK))
 
