@@ -9,6 +9,7 @@ from typing import Any
 import click
 import polars as pl
 from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
 
 from examples.ranker.environment import Environment
 from examples.ranker.labels import labels_of
@@ -17,7 +18,7 @@ from infra.errors import StreamFailed, UserflowError
 from infra.settings import load_settings
 from serving.recommend.model import load_model
 from serving.recommend.rankers import Candidate
-from serving.training import training_set
+from serving.training import TrainingSetError, training_set
 
 FIT = Path(__file__).parent / "fit.py"
 READ = ["event_id", "event_at", "event_type", "user_id", "product_id"]
@@ -30,8 +31,7 @@ def train(
 ) -> dict[str, Any]:
     """Train, log and export into `folder`; returns what to tell."""
     folder.mkdir(parents=True, exist_ok=True)
-    archive = DeltaTable(f"{lake}/events/user_events").to_pyarrow_table(columns=READ)
-    labels = labels_of(pl.DataFrame(archive))
+    labels = labels_of(_archived(f"{lake}/events/user_events"))
     rows = numbers_of(training_set(labels, ASKED, lake=lake, mode=mode, say=say))
     if set(rows["label"]) != {0, 1}:
         raise StreamFailed(
@@ -59,6 +59,13 @@ def train(
         "run_id": fitted["run_id"],
         "metrics": fitted["metrics"],
     }
+
+
+def _archived(path: str) -> pl.DataFrame:
+    try:
+        return pl.DataFrame(DeltaTable(path).to_pyarrow_table(columns=READ))
+    except TableNotFoundError as error:
+        raise StreamFailed(f"There is no {path}: stream commerce events first.") from error
 
 
 def _compare(model: Path, fitted: dict[str, Any]) -> None:
@@ -96,7 +103,7 @@ def main(kind: str, mode: str) -> None:
             mode=mode,
             say=lambda text: click.echo(text, err=True),
         )
-    except UserflowError as error:
+    except (UserflowError, TrainingSetError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(told, indent=2))
     click.echo(f"Serve it: USERFLOW_RANKER_MODEL={told['model']} userflow serve", err=True)
