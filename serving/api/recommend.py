@@ -80,8 +80,7 @@ async def recommendation_features(request: Request, uses: Uses, ranks: Ranks) ->
         raise Unprocessable("product_ids: a list of products is missing.", field="product_ids")
     if len(products) > uses.settings.max_ids:
         raise TooLarge(f"A request may have {uses.settings.max_ids:,} ids.", field="product_ids")
-    results = await ranks.features(pairs.user_id, products)
-    return _json({"user_id": pairs.user_id, "results": results})
+    return _json(await ranks.features(pairs.user_id, products))
 
 
 def _json(document: dict[str, Any]) -> Response:

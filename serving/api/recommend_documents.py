@@ -58,7 +58,12 @@ _FEATURES: dict[str, Any] = {
     for each in REQUEST_FEATURES
 }
 Pair = create_model("Pair", user_id=(str, ...), product_id=(str, ...), **_FEATURES)
-Pairs = create_model("Pairs", user_id=(str, ...), results=(list[Pair], ...))  # type: ignore[valid-type]
+Pairs = create_model(
+    "Pairs",
+    user_id=(str, ...),
+    degraded=(list[str], Field(description="What did not come in time, and so is null here.")),
+    results=(list[Pair], ...),  # type: ignore[valid-type]
+)
 
 
 def _error(says: str) -> dict[str, Any]:

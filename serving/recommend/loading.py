@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from features.views import VIEWS
+from serving.errors import Unavailable
 from serving.online.redis_link import RedisLink, command
 from serving.postgres import Postgres
 from serving.recommend.catalogue import Catalogue, catalogue_of, episode_heat, product_heat
@@ -44,18 +47,26 @@ class RedisRecent:
 async def load_products(postgres: Postgres) -> Catalogue:
     """The hottest products of each category and of all."""
     query = _hottest("product_features", "product_id", "category", PRODUCT_HEAT, PRODUCT_FEATURES)
-    rows = await postgres.fetch(query, timeout_s=LOAD_S)
+    rows = await _fetch(postgres, query)
     return catalogue_of(_items(rows, PRODUCT_FEATURES), group="category", heat=product_heat)
 
 
 async def load_episodes(postgres: Postgres) -> Catalogue:
     """The hottest episodes of each genre and of all, without those that quality excludes."""
     query = _hottest("episode_features", "episode_id", "genre", EPISODE_HEAT, EPISODE_FEATURES)
-    rows = await postgres.fetch(query, timeout_s=LOAD_S)
-    shares = await postgres.fetch(SHARES, timeout_s=LOAD_S)
+    rows = await _fetch(postgres, query)
+    shares = await _fetch(postgres, sql.SQL(SHARES))
     items = _items(rows, EPISODE_FEATURES)
     shown = {name: of for name, of in items.items() if of["quality_label"] != "exclude"}
     return catalogue_of(shown, group="genre", heat=episode_heat, shares=shares)
+
+
+async def _fetch(postgres: Postgres, query: sql.SQL | sql.Composed) -> list[tuple[Any, ...]]:
+    """Tables that `init` has not made yet are a store that has nothing to say yet."""
+    try:
+        return await postgres.fetch(query, timeout_s=LOAD_S)
+    except psycopg.ProgrammingError as error:
+        raise Unavailable("The catalogue cannot be read: run `userflow init`.") from error
 
 
 def _hottest(view: str, key: str, group: str, heat: str, features: Sequence[str]) -> sql.Composed:

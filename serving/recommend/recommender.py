@@ -71,13 +71,13 @@ class Recommender:
         self.impressions.offer(answer)
         return answer
 
-    async def features(self, user_id: str, product_ids: Sequence[str]) -> list[dict[str, Any]]:
+    async def features(self, user_id: str, product_ids: Sequence[str]) -> dict[str, Any]:
         """The request-time features of a user and each of these products, in their order."""
         patience = Patience(PATIENCE_S)
         known, products = await asyncio.gather(
             self._shopping.known(user_id, patience), self._shopping.products(product_ids, patience)
         )
-        return [
+        results = [
             {
                 "user_id": user_id,
                 "product_id": name,
@@ -85,6 +85,7 @@ class Recommender:
             }
             for name in product_ids
         ]
+        return {"user_id": user_id, "degraded": sorted(patience.missed), "results": results}
 
     async def start(self) -> None:
         """Let the catalogues be loaded; nobody waits for that."""

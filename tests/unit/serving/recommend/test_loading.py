@@ -6,8 +6,10 @@ import asyncio
 from typing import Any, cast
 
 import hiredis
+import psycopg
 import pytest
 
+from serving.errors import Unavailable
 from serving.online.redis_link import command
 from serving.recommend.loading import RedisRecent, load_episodes, load_products
 
@@ -48,6 +50,19 @@ class Postgres:
     async def fetch(self, _: Any, *, timeout_s: float) -> list[tuple[Any, ...]]:
         assert timeout_s > 1
         return self._answers.pop(0)
+
+
+class NotMadeYet:
+    """Has no tables."""
+
+    async def fetch(self, *_: Any, **__: Any) -> list[tuple[Any, ...]]:
+        raise psycopg.errors.UndefinedTable
+
+
+@pytest.mark.parametrize("load", [load_products, load_episodes])
+def test_tables_that_are_not_made_yet_are_a_store_that_is_away(load: Any) -> None:
+    with pytest.raises(Unavailable):
+        asyncio.run(load(NotMadeYet()))
 
 
 def test_products_are_arranged_by_category() -> None:

@@ -258,7 +258,8 @@ def test_stores_that_do_not_answer_cost_one_patience() -> None:
 
 def test_features_of_pairs_are_in_the_order_of_the_products() -> None:
     found = asyncio.run(Setting().recommender().features("shopper", ["p10", "p0", "nothing"]))
-    assert found == [
+    assert found["degraded"] == []
+    assert found["results"] == [
         {
             "user_id": "shopper",
             "product_id": "p10",
