@@ -20,6 +20,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "view": "a feature view",
         "source": "`redis`, `postgres`, or `none`: no such entity",
         "store": "`redis` or `postgres`",
+        "topic": "a Kafka topic",
         "domain": "`commerce` or `webtoon`",
         "arm": "an arm of the test of rankers",
         "model": "who ranked: `rules`, `popularity`, or the name of a model",
