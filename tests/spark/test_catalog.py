@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def test_another_process_reads_by_name_what_init_registered(
     stack: Endpoints, stack_home: Path
 ) -> None:
     segments = pl.DataFrame({"user_id": ["u1"], "segment": ["vip"], "run_date": [DAY]})
-    segments.write_delta(f"{stack.lake}/batch/user_segments", mode="overwrite")
+    shutil.rmtree(f"{stack.lake}/batch/user_segments", ignore_errors=True)
+    segments.write_delta(f"{stack.lake}/batch/user_segments")
     first = json.loads(run(stack_home, "-m", "infra", "init", "--json"))
     assert {*first["tables_registered"]} >= {*tables(), "user_segments"}
     assert json.loads(run(stack_home, "-m", "infra", "init", "--json"))["tables_registered"] == []
