@@ -33,6 +33,7 @@ SETTINGS = {
     "queued.max.messages.kbytes": 8_192,
 }
 AWAY = "Kafka does not answer. `userflow status` tells more, `userflow up` starts it."
+ENDED = "Reading the topics has failed; the log says why."
 NO_TOPICS = "The output topics are not there yet: run `userflow init`."
 
 
@@ -58,8 +59,7 @@ class TopicReader:
         self._take = take
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="topics", daemon=True)
-        self.problem: str | None = None
-        self.is_caught_up = False
+        self._problem: str | None = None
 
     def start(self) -> None:
         """Begin to read."""
@@ -70,13 +70,20 @@ class TopicReader:
         self._ending.set()
         self._thread.join(timeout)
 
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is read now; None while something may be."""
+        if self._thread.ident is not None and not self._thread.is_alive():
+            return None if self._ending.is_set() else ENDED
+        return self._problem
+
     def _run(self) -> None:
         while not self._ending.is_set():
             consumer = Consumer({"bootstrap.servers": self._brokers, **SETTINGS})
             try:
                 self._follow(consumer)
             except (KafkaException, NoTopics) as error:
-                self.problem = explain_kafka(error)
+                self._problem = explain_kafka(error)
                 self._ending.wait(1.0)
             finally:
                 consumer.close()
@@ -86,27 +93,25 @@ class TopicReader:
         known = _partitions(consumer, self._topics)
         since_ms = round((time.time() - BACK_S) * 1000)
         consumer.assign(list(_starts(consumer, known, since_ms)))
-        self.problem = None
+        self._problem = None
         looked_at = time.monotonic()
         while not self._ending.is_set():
-            messages = consumer.consume(BATCH, timeout=WAIT_S)
-            for message in messages:
+            for message in consumer.consume(BATCH, timeout=WAIT_S):
                 self._handle(message)
-            self.is_caught_up = len(messages) < BATCH
             if time.monotonic() - looked_at > LOOK_AGAIN_S:
                 # Also notices a broker that has gone away: reading alone only waits.
                 if _partitions(consumer, self._topics) != known:
                     return
                 looked_at = time.monotonic()
-                self.problem = None
+                self._problem = None
 
     def _handle(self, message: Message) -> None:
         error = message.error()
         if error is None:
-            self.problem = None
+            self._problem = None
             self._take(message.topic() or "", message.value())
         elif error.code() < 0:  # the client's own: it goes on trying
-            self.problem = AWAY
+            self._problem = AWAY
         elif not error.retriable():
             raise KafkaException(error)
 
