@@ -103,12 +103,12 @@ def label_frame(view: FeatureView, asked: Sequence[Mapping[str, Any]]) -> pl.Dat
 
 def expected(
     mode: str, log: Any, view: FeatureView, asked: Sequence[Mapping[str, Any]], ttl: Any
-) -> list[int | None]:
+) -> list[tuple[int | None, int | None]]:
     found = []
     for one in asked:
         entity = {name: one[name] for name in view.key}
         row = one["label_at"] and ORACLES[mode](log, entity, one["label_at"], ttl)
-        found.append(row[TOLD_BY[view.name]] if row else None)
+        found.append((row[TOLD_BY[view.name]], 1) if row else (None, None))
     return found
 
 
@@ -134,14 +134,15 @@ def test_a_label_gets_the_row_of_its_moment(mode: Any, case: Any) -> None:
         write_log(lake, view, log)
         found = training_set(
             label_frame(view, wanted),
-            [f"{view.name}:{TOLD_BY[view.name]}"],
+            [f"{view.name}:{name}" for name in (TOLD_BY[view.name], "feature_version")],
             lake=lake,
             mode=mode,
             ttl=ttl,
             memory_bytes=max(1, len(log) * sets.BYTES_A_ROW // case["parts"]),
         )
-    assert found[TOLD_BY[view.name]].to_list() == expected(mode, log, view, wanted, ttl)
-    assert found.drop(TOLD_BY[view.name]).equals(label_frame(view, wanted))
+    names = (TOLD_BY[view.name], "feature_version")
+    assert found.select(names).rows() == expected(mode, log, view, wanted, ttl)
+    assert found.drop(names).equals(label_frame(view, wanted))
 
 
 def row(who: int, *, at: int, event: int = 0, **more: Any) -> dict[str, Any]:

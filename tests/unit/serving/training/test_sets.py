@@ -16,7 +16,8 @@ from features.columns import polars_schema
 from features.errors import UnknownName
 from features.views import VIEWS
 from infra.cli import main
-from serving.training import BadFeatures, BadLabels, NoLog, TrainingSetError, training_set
+from serving.training import BadFeatures, BadLabels, NoLog, TrainingSetError, files, training_set
+from serving.training.errors import BadOutput
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = START + timedelta(minutes=1)
@@ -295,6 +296,30 @@ def run(lake: str, *arguments: str) -> Any:
     return CliRunner().invoke(main, ["training-set", *arguments], env={"USERFLOW_LAKE": lake})
 
 
+def test_an_id_of_digits_is_a_text(lake: str, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("user_id,label_at\n007,2026-01-01T00:01:00Z\n", encoding="utf-8")
+    assert training_set(labels, "user_features:country", lake=lake).rows() == [
+        ("007", "2026-01-01T00:01:00Z", "KR")
+    ]
+
+
+def test_what_was_written_in_part_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_disk(_: pl.DataFrame, path: Path) -> None:
+        path.write_text("half", encoding="utf-8")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(files, "WRITERS", {".csv": fill_the_disk})
+    out = tmp_path / "set.csv"
+    out.write_text("old", encoding="utf-8")
+    with pytest.raises(BadOutput, match="cannot be written: No space left on device"):
+        files.write_set(pl.DataFrame({"y": [1]}), out)
+    assert list(tmp_path.iterdir()) == [out]
+    assert out.read_text(encoding="utf-8") == "old"
+
+
 FILES = {
     "labels.csv": "y,user_id,label_at\n1,007,2026-01-01T00:01:00Z\n2,x,2026-01-01\n",
     "labels.jsonl": '{"y":1,"user_id":"007","label_at":"2026-01-01T00:01:00Z"}\n'
@@ -370,6 +395,7 @@ def test_the_command_says_what_is_wrong(
     assert done.exit_code == 1
     assert said in done.output
     assert "Traceback" not in done.output
+    assert "rows of the log" not in done.output  # nobody has waited to hear it
     assert not (tmp_path / "set.csv").exists()
 
 
