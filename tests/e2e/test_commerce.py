@@ -12,8 +12,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,16 @@ from oracle.views import Log, expected, with_categories
 from shopping import watched
 from stacks import consume
 
+from features.columns import polars_schema
 from features.commerce_user import COMMERCE_USER
 from features.contracts import CONTRACTS
 from features.decoding import Decoder
+from features.views import VIEWS
 from infra.endpoints import Endpoints
 from producer.sent import Sent
 from producer.simulate import Simulation, simulate
 from producer.sinks.kafka import KafkaSink
+from serving.training import training_set
 from streaming.jobs import JOBS
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -50,6 +54,18 @@ class Run:
     stack: Endpoints
     events: dict[str, Row]
     summaries: list[Row]
+    shown: list[Shown]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the stores showed at a moment: the rows of each view, and when Redis says of each
+    shopper that it was written.
+    """
+
+    at: datetime
+    rows: dict[str, dict[tuple[Any, ...], Row]]
+    written_at: dict[str, str | None]
 
 
 def log(start_us: int, seed: int, duration: float) -> Iterator[Sent]:
@@ -97,12 +113,23 @@ def run(stack: Endpoints, stack_home: Path) -> Run:
         list(log(START_US, seed=7, duration=60)),
         [*watched(), *log(START_US + 2400 * SECOND, seed=8, duration=10)],
     ]
-    summaries = []
+    summaries, shown = [], []
     for sent in logs:
         with KafkaSink(stack.kafka) as sink:
             sink.send(sent)
         summaries.append(stream(stack_home))
-    return Run(stack, accepted([one for sent in logs for one in sent]), summaries)
+        shown.append(shown_now(stack))
+    return Run(stack, accepted([one for sent in logs for one in sent]), summaries, shown)
+
+
+def shown_now(stack: Endpoints) -> Shown:
+    rows = {view: online(stack, view) for view in JOBS["commerce"].views}
+    with closing(redis.from_url(stack.redis, decode_responses=True)) as client:
+        written_at = {
+            user: client.hget(f"user_features:{user}", "updated_at")
+            for (user,) in rows["commerce_user_features"]
+        }
+    return Shown(datetime.now(UTC), rows, written_at)
 
 
 def accepted(sent: list[Sent]) -> dict[str, Row]:
@@ -157,6 +184,55 @@ def test_redis_and_delta_hold_what_postgresql_holds(run: Run) -> None:
         for name in names:
             assert plain(delta[user][name]) == row[name], name
         assert plain(delta[user]["available_at"]) == row["updated_at"]
+
+
+@pytest.mark.parametrize("view", JOBS["commerce"].views)
+def test_a_training_set_has_what_was_shown_at_the_moments_of_its_labels(
+    run: Run, view: str
+) -> None:
+    moments = [shown.at for shown in run.shown]
+    before = min(moments) - timedelta(days=1)
+    found = served_at(run, view, [*moments, before])
+    for shown in run.shown:
+        columns = [column.name for column in VIEWS[view].features]
+        wanted = {key: {n: row[n] for n in columns} for key, row in shown.rows[view].items()}
+        assert found[shown.at].keys() == wanted.keys()
+        for key, row in wanted.items():
+            assert {n: found[shown.at][key][n] for n in columns} == row, key
+    assert found[before] == {}
+    assert run.shown[0].rows[view] != run.shown[1].rows[view]
+
+
+def test_a_training_set_has_the_versions_that_redis_had(run: Run) -> None:
+    found = served_at(run, "commerce_user_features", [shown.at for shown in run.shown])
+    for shown in run.shown:
+        served = {user: row["available_at"] for (user,), row in found[shown.at].items()}
+        written = {user: at and micros(at) for user, at in shown.written_at.items()}
+        assert served == written
+
+
+def served_at(
+    run: Run, view: str, moments: list[datetime]
+) -> dict[datetime, dict[tuple[Any, ...], Row]]:
+    """The rows of a training set of every entity that was ever shown, by moment and entity."""
+    key = VIEWS[view].key
+    known_keys = {entity for shown in run.shown for entity in shown.rows[view]}
+    labels = pl.DataFrame(
+        [(*entity, at) for entity in known_keys for at in moments],
+        schema={**polars_schema(VIEWS[view].entity), "label_at": pl.Datetime("us", "UTC")},
+        orient="row",
+    )
+    asked = [f"{view}:*", f"{view}:available_at"]
+    made = training_set(labels, asked, lake=run.stack.lake).to_dicts()
+    rows = [{name: plain(value) for name, value in row.items()} for row in made]
+    return {
+        at: {
+            tuple(row[name] for name in key): row
+            for row in rows
+            if row["label_at"] == plain(at) and row["available_at"] is not None
+        }
+        for at in moments
+    }
 
 
 def test_each_change_of_a_product_is_a_message(run: Run) -> None:
