@@ -71,7 +71,7 @@ class FeastEnvironment:
     def prepare(self, say: Say) -> None:
         """Install it, unless it is there."""
         done = self._folder / "installed"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "home").mkdir(parents=True, exist_ok=True)
         with FileLock(self._folder / "lock"):
             if done.exists() and done.read_text() == PINS_FILE.read_text():
                 return
