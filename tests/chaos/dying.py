@@ -27,6 +27,7 @@ from infra.streams import Stores, all_stores, run_jobs, spark_session
 from streaming.jobs import job_named
 from streaming.ports import Clock, Epoch, EpochStore, Output, Sink, no_refusals
 from streaming.sinks import delta, postgres, postgres_sql, redis, topics
+from streaming.watermark import DELAY_US
 
 BEFORE, AFTER = "before postgres", "after postgres"
 NEVER = "never"
@@ -56,23 +57,30 @@ def is_rich_from(first: int) -> Chosen:
 
 
 def is_of_time_alone(epoch: Epoch, output: Output) -> bool:
-    """Whether sessions closed although no event came: the wall clock has moved the watermark."""
+    """Whether sessions closed although no event came."""
     return bool(epoch.number and not output.rows_in and "session_features" in output.rows)
+
+
+def is_of_the_wall_clock(clock: Clock) -> bool:
+    """Whether no event has brought the watermark where it is."""
+    of_events = max(clock.event_times.values(), default=0) - DELAY_US
+    return clock.watermark_us is not None and clock.watermark_us > of_events
 
 
 class DyingStore:
     """The store that decides."""
 
-    def __init__(self, store: EpochStore, point: str, chosen: Chosen) -> None:
+    def __init__(self, store: EpochStore, point: str, chosen: Chosen, *, is_live: bool) -> None:
         self._store = store
         self._point = point
         self._chosen = chosen
+        self._is_live = is_live
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     def commit(self, epoch: Epoch, output: Output, clock: Clock) -> tuple[Epoch, Output, Clock]:
-        is_mine = self._chosen(epoch, output)
+        is_mine = self._chosen(epoch, output) and (not self._is_live or is_of_the_wall_clock(clock))
         if is_mine and self._point == BEFORE:
             die()
         committed = self._store.commit(epoch, output, clock)
@@ -173,7 +181,7 @@ def main() -> None:
     @contextmanager
     def open_stores(endpoints: Endpoints) -> Iterator[Stores]:
         with all_stores(endpoints) as stores:
-            dying = DyingStore(stores.epochs, options.point, chosen)
+            dying = DyingStore(stores.epochs, options.point, chosen, is_live=options.live)
             yield Stores(dying, [InOrder(stores.sinks, options.point, chosen)])
 
     settings = load_settings()

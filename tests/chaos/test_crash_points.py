@@ -84,12 +84,18 @@ def simulated(domain: str, start_us: int, duration: float, late_rate: float = 0.
 
 @pytest.fixture(scope="module")
 def log(new_home: Callable[[str], Path]) -> Iterator[Log]:
-    """Two parts, forty minutes apart: nothing can be late before the first is read."""
+    """Two parts, forty minutes apart: nothing can be late before the first is read.
+
+    A few readers come half an hour after the second. That closes some of its sessions; the others
+    close within seconds, but it takes the wall clock to get there.
+    """
     later = START + 2400 * SECOND
+    last = later + (30 * 60 + 15) * SECOND
     sent = [one for domain in ("webtoon", "commerce") for one in simulated(domain, START, 40)]
     sent += watched()
     for domain in ("webtoon", "commerce"):
         sent += simulated(domain, later, 20, late_rate=0.01)
+    sent += simulated("webtoon", last, 1)
     with running(new_home(".userflow")) as services:
         with KafkaSink(services.kafka) as sink:
             sink.send(sent)
