@@ -24,7 +24,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "domain": "`commerce` or `webtoon`",
         "arm": "an arm of the test of rankers",
         "model": "who ranked: `rules`, `popularity`, or the name of a model",
-        "outcome": "`told`, or `lost`: Kafka did not take it",
+        "outcome": "of an impression `told`, or `lost` as Kafka was away; of an event what is said",
     }
 )
 
