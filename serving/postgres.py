@@ -69,6 +69,13 @@ class Postgres:
             return False
         return True
 
+    async def start(self) -> None:
+        """Nothing is opened before the first query; what has a start is also stopped."""
+
+    async def start(self) -> None:
+        """Connect, so that the first request need not; a PostgreSQL that is away is no failure."""
+        await self.answers()
+
     async def stop(self) -> None:
         """Close what is open; queries that run are given up."""
         self._is_stopped = True
