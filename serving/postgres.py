@@ -70,9 +70,6 @@ class Postgres:
         return True
 
     async def start(self) -> None:
-        """Nothing is opened before the first query; what has a start is also stopped."""
-
-    async def start(self) -> None:
         """Connect, so that the first request need not; a PostgreSQL that is away is no failure."""
         await self.answers()
 

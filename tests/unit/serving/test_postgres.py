@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from serving import postgres as module
+from serving.api.services import Part
 from serving.errors import Unavailable
 from serving.postgres import Postgres
 
@@ -51,12 +52,14 @@ class Server:
     def __init__(self) -> None:
         self.is_silent = self.is_gone = False
         self.asked = self.connected = 0
+        self.connections: list[Connection] = []
 
     async def connect(self, *_: object, **__: object) -> Connection:
         self.connected += 1
         if self.is_gone:
             raise psycopg.OperationalError("refused")
-        return Connection(self)
+        self.connections.append(Connection(self))
+        return self.connections[-1]
 
 
 @pytest.fixture
@@ -99,6 +102,20 @@ def test_silence_ends_in_time_and_then_one_at_a_time_tries_again(server: Server)
         await asyncio.gather(*(ask(postgres) for _ in range(8)), return_exceptions=True)
         assert server.asked == asked + 1
         await postgres.stop()
+
+    asyncio.run(test())
+
+
+def test_nothing_is_open_when_it_has_stopped(server: Server) -> None:
+    async def test() -> None:
+        postgres = Postgres("", size=3)
+        assert isinstance(postgres, Part)
+        await postgres.start()
+        await asyncio.gather(*(ask(postgres) for _ in range(3)))
+        await postgres.stop()
+        assert all(connection.closed for connection in server.connections)
+        with pytest.raises(Unavailable):
+            await ask(postgres)
 
     asyncio.run(test())
 
