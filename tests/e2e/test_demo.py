@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from redis import Redis
 
@@ -90,6 +91,20 @@ def test_what_is_kept_runs_on(demo: dict[str, Any], home: Path) -> None:
     assert userflow(home, "status").returncode == 0
     found = userflow(home, "get", "session_features", demo["example"]["id"], "--json")
     assert json.loads(found.stdout)["session_id"] == demo["example"]["features"]["session_id"]
+
+
+def test_the_api_answered_for_one_user_and_runs_on(demo: dict[str, Any], home: Path) -> None:
+    told, endpoints = demo["answer"], Endpoints.read(home)
+    assert told["path"].endswith(told["id"])
+    assert told["source"] in ("redis", "postgres")
+    assert told["features"]["read_count_24h"] > 0
+    assert demo["addresses"]["api"] == f"{endpoints.api}/docs"
+    assert demo["addresses"]["dashboard"] == endpoints.dashboard
+    key = {"Authorization": f"Bearer {endpoints.api_key}"}
+    again = httpx.get(f"{endpoints.api}{told['path']}", headers=key)
+    assert again.json()["features"].keys() == told["features"].keys()
+    for address in ("api", "samples", "dashboard"):
+        assert httpx.get(demo["addresses"][address], follow_redirects=True).is_success, address
 
 
 def test_a_store_that_was_tampered_with_is_reported(

@@ -1,0 +1,338 @@
+"""Features by the API over the real stores: the same values from both, in time from either."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import polars as pl
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.types.json import Jsonb
+from redis import Redis
+from served import served
+from stacks import settings_for
+
+from features.batch_views import BatchView
+from features.columns import Column, ColumnType, polars_schema
+from features.marts import PUBLISHED
+from features.views import VIEWS
+from infra.api_keys import create_key
+from infra.batch_hashes import BatchHashes, Stamp
+from infra.database import pipeline_conninfo
+from infra.endpoints import Endpoints
+from serving.online.served import SERVED
+from streaming.ports import DEAD, Clock, Epoch, Output
+from streaming.sinks.postgres import PostgresEpochStore
+from streaming.sinks.redis import RedisSink
+
+pytestmark = pytest.mark.stack
+NOW = datetime.now(UTC)
+MOMENT = datetime(2026, 1, 1, 12, 30, 15, tzinfo=UTC)
+# Each id ends with the number of its row.
+VALUES: Mapping[ColumnType, tuple[Any, ...]] = {
+    ColumnType.STRING: ('né "q" \\ \n', "", None, "1"),
+    ColumnType.DOUBLE: (0.1, 1.5e-7, None, 1e22),
+    ColumnType.LONG: (0, -(2**53) - 1, None, 7),
+    ColumnType.INT: (0, 2**31 - 1, None, 7),
+    ColumnType.BOOLEAN: (True, False, None, True),
+    ColumnType.TIMESTAMP: (MOMENT, NOW, None, MOMENT),
+    ColumnType.DATE: (date(2026, 1, 1), date(1970, 1, 1), None, date(2026, 12, 31)),
+    ColumnType.STRING_LIST: (["a", 'b"', "é"], [], None, ["1"]),
+    ColumnType.STRING_MAP: ({"a": "b"}, {}, None, {}),
+    ColumnType.RECORDS: ([], [], None, []),
+}
+ROWS = range(4)
+
+
+def _value(view: str, column: Column, row: int, *, is_key: bool) -> Any:
+    if is_key and column.type is ColumnType.STRING:
+        return f"api/{view} {row}"
+    if is_key and column.type is ColumnType.INT:
+        return row
+    if is_key:
+        return MOMENT
+    value = VALUES[column.type][row]
+    return VALUES[column.type][0] if value is None and not column.nullable else value
+
+
+def _rows(view: str, columns: tuple[Column, ...], key: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [{c.name: _value(view, c, row, is_key=c.name in key) for c in columns} for row in ROWS]
+
+
+def _ids(name: str) -> list[str]:
+    """As the API takes them."""
+    view = SERVED[name]
+    return [
+        "|".join(
+            value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else str(value)
+            for value in (_value(name, c, row, is_key=True) for c in view.entity)
+        )
+        for row in ROWS
+    ]
+
+
+@pytest.fixture(scope="module")
+def rows(stack: Endpoints) -> Iterator[None]:
+    """Rows of every view, written by the sinks of the streams and by a publication."""
+    streams = {name: _frame(name) for name in VIEWS}
+    epoch = Epoch(
+        job="api",
+        checkpoint_id="api",
+        number=1,
+        generation=1,
+        committed_at_us=int(NOW.timestamp() * 1e6),
+    )
+    output = Output(
+        rows=streams, events={}, dead=pl.DataFrame(schema=DEAD), rows_in=1, duplicates=0
+    )
+    with (
+        closing(PostgresEpochStore(pipeline_conninfo(stack.postgres), views=VIEWS)) as postgres,
+        closing(RedisSink(stack.redis, views=VIEWS)) as redis,
+    ):
+        postgres.commit(epoch, output, Clock())
+        redis.write(epoch, output)
+    for view in PUBLISHED.values():
+        _publish(stack, view)
+    yield
+    with psycopg.connect(stack.postgres) as owner:
+        for view in SERVED.values():
+            statement = sql.SQL("DELETE FROM online.{} WHERE {} LIKE 'api/%'")
+            names = (sql.Identifier(view.name), sql.Identifier(view.key[0]))
+            owner.execute(statement.format(*names))
+
+
+def _frame(name: str) -> pl.DataFrame:
+    view = VIEWS[name]
+    stamps = {"event_at": MOMENT, "by_event": True}
+    some = [{**row, **stamps} for row in _rows(name, view.columns, view.key)]
+    more = {"event_at": pl.Datetime("us", "UTC"), "by_event": pl.Boolean()}
+    return pl.DataFrame(some, schema={**polars_schema(view.columns), **more})
+
+
+def _publish(stack: Endpoints, view: BatchView) -> None:
+    some = _rows(view.name, view.mart.columns, view.mart.key)
+    stamps = {"updated_at": NOW, "version": 1}
+    with psycopg.connect(stack.postgres) as owner:
+        for row in some:
+            whole = {**row, **stamps}
+            statement = sql.SQL("INSERT INTO online.{} ({}) VALUES ({})").format(
+                sql.Identifier(view.name),
+                sql.SQL(", ").join(map(sql.Identifier, whole)),
+                sql.SQL(", ").join(sql.Placeholder() * len(whole)),
+            )
+            types = {c.name: c.type for c in view.mart.columns}
+            nested = (ColumnType.STRING_MAP, ColumnType.RECORDS)
+            values = [
+                Jsonb(v) if types.get(k) in nested and v is not None else v
+                for k, v in whole.items()
+            ]
+            owner.execute(statement, values)
+    with closing(Redis.from_url(stack.redis)) as client:
+        hashes = BatchHashes(client)
+        stamp = Stamp(version=1, as_of_date=MOMENT.date(), updated_at=NOW, rows=len(some))
+        assert hashes.swap(view, stamp, hashes.load(view, 1, some))
+
+
+@pytest.fixture(scope="module")
+def key(stack: Endpoints) -> str:
+    return create_key(stack.postgres, ["read"], "test")[1]
+
+
+@pytest.fixture(scope="module")
+def api(stack: Endpoints, stack_home: Path, key: str, rows: None) -> Iterator[httpx.Client]:
+    with served(settings_for(stack_home), stack) as at, _client(at, key) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def without_redis(
+    stack: Endpoints, stack_home: Path, key: str, rows: None
+) -> Iterator[httpx.Client]:
+    """An API that has never found its Redis."""
+    elsewhere = replace(stack, redis="redis://127.0.0.1:1")
+    with served(settings_for(stack_home), elsewhere) as at, _client(at, key) as client:
+        yield client
+
+
+def _client(address: str, key: str) -> httpx.Client:
+    return httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=10)
+
+
+def _many(client: httpx.Client, view: str, **more: Any) -> httpx.Response:
+    return client.post("/v1/features", json={"view": view, "ids": _ids(view), **more})
+
+
+def _plain(column: Column, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.isoformat() if isinstance(value, date) else value
+
+
+@pytest.mark.parametrize("view", SERVED)
+def test_both_stores_give_the_values_that_were_written(
+    api: httpx.Client, without_redis: httpx.Client, view: str
+) -> None:
+    served_view = SERVED[view]
+    fast, slow = _many(api, view), _many(without_redis, view)
+    in_redis = served_view.redis_key or served_view.batch_key
+    assert fast.headers["x-userflow-source"] == ("redis" if in_redis else "postgres")
+    assert slow.headers["x-userflow-source"] == "postgres"
+    found = [{**row, "age_ms": 0} for row in fast.json()["results"]]
+    assert found == [{**row, "age_ms": 0} for row in slow.json()["results"]]
+    for number, row in enumerate(found):
+        assert row["id"] == _ids(view)[number]
+        assert row["updated_at"] == NOW.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        assert row["event_at"] == (_plain(None, MOMENT) if served_view.has_event_at else None)
+        assert row["features"] == {
+            c.name: _plain(c, _value(view, c, number, is_key=False)) for c in served_view.features
+        }
+
+
+def test_a_row_tells_how_old_it_is(api: httpx.Client) -> None:
+    row = api.get("/v1/features/user_features/api%2Fuser_features%200").json()
+    age_ms = (time.time() - NOW.timestamp()) * 1000
+    assert age_ms - 5_000 < row["age_ms"] <= age_ms
+    assert "stale" not in row
+
+
+def test_a_row_beyond_the_limit_of_its_view_is_stale(api: httpx.Client, stack: Endpoints) -> None:
+    view, entity_id = "commerce_session_features", "api/old"
+    with psycopg.connect(stack.postgres) as owner:
+        names = [c.name for c in VIEWS[view].online_columns if not c.nullable]
+        given = {"session_id": entity_id, "event_at": MOMENT, "updated_at": MOMENT}
+        values = [given.get(name, 1) for name in names]
+        owner.execute(
+            sql.SQL("INSERT INTO online.{} ({}) VALUES ({})").format(
+                sql.Identifier(view),
+                sql.SQL(", ").join(map(sql.Identifier, names)),
+                sql.SQL(", ").join(sql.Placeholder() * len(names)),
+            ),
+            values,
+        )
+    assert api.get(f"/v1/features/{view}/api%2Fold").json()["stale"] is True
+
+
+def test_only_what_is_asked_for_comes_in_that_order(api: httpx.Client) -> None:
+    answer = _many(api, "user_features", features=["top_genre_1h", "country"])
+    assert [list(row["features"]) for row in answer.json()["results"]] == [
+        ["top_genre_1h", "country"]
+    ] * 4
+
+
+def test_what_redis_lost_comes_from_postgres(api: httpx.Client, stack: Endpoints) -> None:
+    with closing(Redis.from_url(stack.redis)) as redis:
+        redis.delete("webtoon_user:api/user_features 3")
+    answer = _many(api, "user_features")
+    assert answer.headers["x-userflow-source"] == "mixed"
+    assert all(row["features"] for row in answer.json()["results"])
+
+
+def test_a_key_of_redis_that_holds_something_else_is_no_row(
+    api: httpx.Client, stack: Endpoints
+) -> None:
+    with closing(Redis.from_url(stack.redis)) as redis:
+        redis.set("product:api/other", "1", ex=60)
+    assert api.get("/v1/features/product_features/api%2Fother").status_code == 404
+
+
+@pytest.mark.parametrize("entity_id", ["api/nobody", "a\0b", "%", "'; --", "é" * 500])
+def test_an_entity_that_nobody_knows(api: httpx.Client, entity_id: str) -> None:
+    answer = api.post("/v1/features", json={"view": "user_features", "ids": [entity_id]})
+    (row,) = answer.json()["results"]
+    assert (row["id"], row["features"]) == (entity_id, None)
+    assert answer.headers["x-userflow-source"] == "none"
+
+
+def test_a_thousand_entities_in_one_round_trip(api: httpx.Client) -> None:
+    ids = [f"api/user_features {n}" for n in range(1000)]
+    answer = api.post("/v1/features", json={"view": "user_features", "ids": ids})
+    assert [row["id"] for row in answer.json()["results"]] == ids
+    assert api.post("/v1/features", json={"view": "user_features", "ids": [*ids, "x"]}).is_error
+
+
+def _timed(client: httpx.Client, view: str) -> tuple[httpx.Response, float]:
+    began = time.monotonic()
+    answer = _many(client, view)
+    return answer, time.monotonic() - began
+
+
+def test_a_redis_that_does_not_answer_is_left_for_postgres_in_time(
+    api: httpx.Client, stack: Endpoints
+) -> None:
+    with closing(Redis.from_url(stack.redis)) as redis:
+        redis.client_pause(2_000, all=True)
+    first, took = _timed(api, "product_features")
+    assert first.headers["x-userflow-source"] == "postgres"
+    assert took < 0.5
+    # Nobody else waits for it.
+    again, took = _timed(api, "product_features")
+    assert again.headers["x-userflow-source"] == "postgres"
+    assert took < 0.15
+    deadline = time.monotonic() + 10
+    while _many(api, "product_features").headers["x-userflow-source"] != "redis":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_postgres_that_does_not_answer_is_told_in_time(
+    api: httpx.Client, stack: Endpoints
+) -> None:
+    known = _ids("product_features")[0]
+    body = {"view": "product_features", "ids": [known, "api/nobody"]}
+    with psycopg.connect(stack.postgres) as owner:
+        owner.execute("LOCK TABLE online.product_features IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        answer = api.post("/v1/features", json=body)
+        assert time.monotonic() - began < 0.5
+        alone = api.get("/v1/features/product_features/api%2Fnobody")
+        owner.rollback()
+    found, missing = answer.json()["results"]
+    assert found["features"]
+    assert "unavailable" not in found
+    assert missing["unavailable"] is True
+    assert alone.status_code == 503
+    assert int(alone.headers["retry-after"]) >= 1
+    time.sleep(0.6)
+    assert api.get("/v1/features/product_features/api%2Fnobody").status_code == 404
+
+
+def test_readiness_names_the_store_that_is_down(
+    api: httpx.Client, without_redis: httpx.Client
+) -> None:
+    assert api.get("/readyz").json()["parts"]["redis"] == "up"
+    answer = without_redis.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["parts"]["redis"] == "down"
+    assert answer.json()["parts"]["postgres"] == "up"
+
+
+def test_a_degraded_source_marks_its_rows(api: httpx.Client, stack: Endpoints) -> None:
+    mark = """
+        INSERT INTO ops.source_health (topic, state, since, seen, share, reason)
+        VALUES ('user-events', %s, now(), 100, 0.5, 'late')
+        ON CONFLICT (topic) DO UPDATE SET state = excluded.state"""
+    with psycopg.connect(stack.postgres, autocommit=True) as owner:
+        before = owner.execute("SELECT state FROM ops.source_health WHERE topic = 'user-events'")
+        assert (before.fetchone() or ("ok",)) == ("ok",)
+        owner.execute(mark, ["degraded"])
+        try:
+            deadline = time.monotonic() + 10
+            while not all("degraded" in row for row in _rows_of(api, "product_features")):
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            assert not any("degraded" in row for row in _rows_of(api, "user_features"))
+        finally:
+            owner.execute("DELETE FROM ops.source_health WHERE topic = 'user-events'")
+
+
+def _rows_of(client: httpx.Client, view: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = _many(client, view).json()["results"]
+    return rows
