@@ -1,12 +1,16 @@
 """The join: for each label the number of the row of the log that belongs to its moment.
 
-1. Who an entity is becomes one number, a hash of its columns: sorting and comparing those is what
-   the join does. Labels say whom it is worth to look at.
-2. The rows of the log become a line of time (`serving.training.modes`), and the last row before a
-   label's moment is found by Polars' as-of join.
-3. Two entities may have the same hash. A label that got a row of somebody else shows it when the
-   row is read; then all is done again with other hashes (`serving.training.sets`).
+1. Who an entity is becomes one number, a hash of its columns. Labels say whom it is worth to look
+   at.
+2. The rows of the log become a line of time (`serving.training.modes`), and each has a place in it.
+3. A row's key is the beginning of its entity's number and, in the bits that are left, its place. So
+   in one sorted column of keys the rows of an entity lie side by side, in the order of time.
+4. A label's key has the place behind the last row up to its moment. The key before it is that of
+   its row, if it begins with the same bits; else there is none.
+5. Two entities may begin with the same bits. A label that got a row of somebody else shows it when
+   the row is read, and is asked again with another hash (`serving.training.sets`).
 
+Polars' as-of join, which keeps a list of rows for each entity, takes two thirds more CPU for the same.
 Entities are cut into parts by the same number, one part in memory at a time.
 """
 
@@ -64,10 +68,17 @@ def matches(log: FeatureLog, asked: Asked, parts: int, say: Say) -> pl.DataFrame
 
 
 def _joined(labels: pl.DataFrame, timeline: pl.DataFrame) -> pl.DataFrame:
-    joined = labels.sort("at").join_asof(
-        timeline, on="at", by="entity", strategy="backward", check_sortedness=False
-    )
-    return joined.select("label", "row").drop_nulls()
+    bits = timeline.height.bit_length()
+    begin, place = (pl.lit(mask, pl.UInt64) for mask in ((1 << 64) - (1 << bits), (1 << bits) - 1))
+    place_of_row = pl.int_range(pl.len(), dtype=pl.UInt64)
+    keys = timeline.select((pl.col("entity") & begin) | place_of_row).to_series().sort()
+    behind = timeline["at"].search_sorted(labels["at"], side="right").cast(pl.UInt64)
+    asked = labels.select("label", key=(pl.col("entity") & begin) | behind).sort("key")
+    before = keys.search_sorted(asked["key"], side="left").cast(pl.Int64) - 1
+    found = asked.with_columns(found=keys.gather(before.set(before < 0, None)))
+    own = found.filter((pl.col("found") & begin) == (pl.col("key") & begin))
+    places = own.select(pl.col("found") & place).to_series()
+    return own.select("label", row=timeline["row"].gather(places))
 
 
 def _rows(log: FeatureLog, asked: Asked, labels: pl.DataFrame, is_mine: pl.Expr) -> pl.DataFrame:

@@ -29,7 +29,7 @@ __all__ = ["TrainingSet", "make_set", "training_set"]
 # What a row of the log takes while it is sorted and joined, measured.
 BYTES_A_ROW = 110
 MEMORY = 2 << 30
-# Two hashes of 64 bits that are the same by chance, again and again, are no chance.
+# Hashes that are the same by chance, again and again, are no chance.
 SEEDS = range(5)
 
 
@@ -116,10 +116,6 @@ def make_set(
     )
 
 
-class _OthersRow(Exception):
-    """A label got the row of an entity with the same hash."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Join:
     given: Labels
@@ -134,33 +130,34 @@ class _Join:
         view = self.log.view.name
         who = self.given.entities(self.log.view).with_columns(self.given.at.alias("at"))
         self.say(f"{view}: {who.height:,} labels, {self.log.rows:,} rows of the log")
-        for seed in SEEDS:
-            try:
-                columns, share = self._columns(who, names, seed)
-            except _OthersRow:
-                continue
-            self.say(f"{view}: {share:.1%} of the labels have a row")
-            return columns, share
-        raise TrainingSetError(f"The log of {view} cannot be read twice in the same order.")
+        labels, rows = self._own_rows(who.with_row_index("label"), names)
+        is_shown = self._is_shown(rows, who["at"].gather(labels))
+        place = _places(labels, is_shown, who.height)
+        share = place.count() / max(1, who.height)
+        self.say(f"{view}: {share:.1%} of the labels have a row")
+        return [rows[name].gather(place) for name in names], share
 
-    def _columns(
-        self, who: pl.DataFrame, names: list[str], seed: int
-    ) -> tuple[list[pl.Series], float]:
-        found = self._found(who, entity_number(self.log.view.key, seed))
+    def _own_rows(self, who: pl.DataFrame, names: list[str]) -> tuple[pl.Series, pl.DataFrame]:
+        """The labels that have a row, by their places, and these rows. Who or when is not said has
+        none.
+        """
         key = self.log.view.key
-        columns = dict.fromkeys((*key, self.mode.time, "is_deleted", *names))
-        rows = self.log.take(found["row"], list(columns))
-        of_labels = who[found["label"]]
-        if not rows.select(key).equals(of_labels.select(key)):
-            raise _OthersRow
-        place = _places(found["label"], self._is_shown(rows, of_labels["at"]), who.height)
-        return [rows[name].gather(place) for name in names], place.count() / max(1, who.height)
+        columns = list(dict.fromkeys((*key, self.mode.time, "is_deleted", *names)))
+        labels, rows = [], []
+        pending = who.drop_nulls()
+        for seed in SEEDS:
+            found = self._found(pending, entity_number(key, seed))
+            of_row = self.log.take(found["row"], columns)
+            is_own = _are_same(of_row, who[found["label"]], key)
+            labels.append(found["label"].filter(is_own))
+            rows.append(of_row.filter(is_own))
+            if is_own.all():
+                return pl.concat(labels), pl.concat(rows)
+            pending = who[found["label"].filter(~is_own)]
+        raise NoLog(f"The log of {self.log.view.name} cannot be read twice in the same order.")
 
     def _found(self, who: pl.DataFrame, number: pl.Expr) -> pl.DataFrame:
-        """The labels that have a row, by its number; who or when is not said has none."""
-        labels = (
-            who.with_row_index("label").drop_nulls().select("label", number.alias("entity"), "at")
-        )
+        labels = who.select("label", number.alias("entity"), "at")
         asked = Asked(labels=labels, number=number, mode=self.mode, ttl_us=self.ttl_us)
         return matches(self.log, asked, self._parts, self.say)
 
@@ -174,6 +171,14 @@ class _Join:
         if self.ttl_us is None:
             return is_shown
         return is_shown & ((at - rows[self.mode.time]).dt.total_microseconds() <= self.ttl_us)
+
+
+def _are_same(rows: pl.DataFrame, others: pl.DataFrame, names: Iterable[str]) -> pl.Series:
+    """For each row whether it is the same as the other one in these columns."""
+    same = pl.repeat(value=True, n=rows.height, eager=True, dtype=pl.Boolean)
+    for name in names:
+        same &= rows[name].eq_missing(others[name])
+    return same
 
 
 def _places(labels: pl.Series, is_shown: pl.Series, height: int) -> pl.Series:
