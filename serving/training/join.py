@@ -10,8 +10,8 @@
 5. Two entities may begin with the same bits. A label that got a row of somebody else shows it when
    the row is read, and is asked again with another hash (`serving.training.sets`).
 
-Polars' as-of join, which keeps a list of rows for each entity, takes two thirds more CPU for the same.
-Entities are cut into parts by the same number, one part in memory at a time.
+Polars' as-of join, which keeps a list of rows for each entity, takes two thirds more CPU for the
+same. Entities are cut into parts by the same number, one part in memory at a time.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from serving.training.errors import NoLog, first_line
 
 __all__ = ["FeatureLog"]
 
-ROWS_AT_ONCE = 1_000_000
+# A quarter of a gigabyte where the columns are numbers.
+VALUES_AT_ONCE = 32_000_000
 
 
 class FeatureLog:
@@ -67,8 +68,9 @@ class FeatureLog:
         return pl.concat(parts) if parts else self.scan(names).head(0).drop("row").collect()
 
     def _taken(self, rows: pl.Series, names: Sequence[str]) -> Iterator[pl.DataFrame]:
-        for begin in range(0, self.rows, ROWS_AT_ONCE):
-            first, last = (rows.search_sorted(at) for at in (begin, begin + ROWS_AT_ONCE))
+        count = max(1, VALUES_AT_ONCE // len(names))
+        for begin in range(0, self.rows, count):
+            first, last = (rows.search_sorted(at, side="left") for at in (begin, begin + count))
             if first < last:
-                part = self.scan(names).slice(begin, ROWS_AT_ONCE).drop("row").collect()
+                part = self.scan(names).slice(begin, count).drop("row").collect()
                 yield part[(rows[first:last] - begin).cast(pl.Int64)]

@@ -17,7 +17,7 @@ from oracle.points import as_served, by_event_time
 
 from features.columns import polars_schema
 from features.views import VIEWS, FeatureView
-from serving.training import join, sets, training_set
+from serving.training import join, log, sets, training_set
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 UTC_US = pl.Datetime("us", "UTC")
@@ -128,20 +128,20 @@ cases = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None)
 def test_a_label_gets_the_row_of_its_moment(mode: Any, case: Any) -> None:
     view, ttl = case["view"], case["ttl"]
-    log = logged(view, case["rows"])
+    changes = logged(view, case["rows"])
     wanted = [label(view, *one) for one in Random(case["order"]).sample(LABELS, len(LABELS))]
     with TemporaryDirectory() as lake:
-        write_log(lake, view, log)
+        write_log(lake, view, changes)
         found = training_set(
             label_frame(view, wanted),
             [f"{view.name}:{name}" for name in (TOLD_BY[view.name], "feature_version")],
             lake=lake,
             mode=mode,
             ttl=ttl,
-            memory_bytes=max(1, len(log) * sets.BYTES_A_ROW // case["parts"]),
+            memory_bytes=max(1, len(changes) * sets.BYTES_A_ROW // case["parts"]),
         )
     names = (TOLD_BY[view.name], "feature_version")
-    assert found.select(names).rows() == expected(mode, log, view, wanted, ttl)
+    assert found.select(names).rows() == expected(mode, changes, view, wanted, ttl)
     assert found.drop(names).equals(label_frame(view, wanted))
 
 
@@ -211,15 +211,24 @@ def test_an_age_counts_from_the_time_that_is_joined_on(tmp_path: Path) -> None:
 
 def test_what_only_time_does_to_a_row_is_not_seen_before(tmp_path: Path) -> None:
     """An hour after its event a count falls to nothing; that row has the same newest event."""
-    log = [row(0, at=1, event=1), row(0, at=3600, event=1), row(0, at=7200, event=7100)]
-    write_log(str(tmp_path), READER, logged(READER, log))
+    changes = [row(0, at=1, event=1), row(0, at=3600, event=1), row(0, at=7200, event=7100)]
+    write_log(str(tmp_path), READER, logged(READER, changes))
     moments = [1, 3599, 3600, 7099, 7100]
     assert found_at(tmp_path, moments, mode="event-time") == [0, 0, 1, 1, 2]
     assert found_at(tmp_path, [0, *moments, 7200]) == [None, 0, 0, 1, 1, 1, 2]
 
 
 def test_backfilled_rows_count_by_event_time_alone(tmp_path: Path) -> None:
-    log = [row(0, at=60, event=1, generation=0), row(0, at=90, event=80)]
-    write_log(str(tmp_path), READER, logged(READER, log))
+    changes = [row(0, at=60, event=1, generation=0), row(0, at=90, event=80)]
+    write_log(str(tmp_path), READER, logged(READER, changes))
     assert found_at(tmp_path, [70, 85, 90], mode="event-time") == [0, 1, 1]
     assert found_at(tmp_path, [70, 85, 90]) == [None, None, 1]
+
+
+def test_features_are_read_of_a_part_of_the_log_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "VALUES_AT_ONCE", 2)
+    rows = [row(who, at=at) for at in range(1, 6) for who in (0, 1)]
+    write_log(str(tmp_path), READER, logged(READER, rows))
+    assert found_at(tmp_path, [5, 1, 1, 0, 3]) == [8, 0, 0, None, 4]
