@@ -45,12 +45,13 @@ def read_kafka(
     A record of `wakers` makes a batch of its own where the topics have nothing new.
     """
     # A task costs more than a partition: one for each core reads its share of them in turn.
-    # Wakers come beside them: as one more partition they would make the shares unequal.
+    # Wakers come to those shares: as one more partition they would make them unequal, and with a
+    # task of their own the others of the stage would wait for a core.
     tasks = spark.sparkContext.defaultParallelism
     records = _subscribe(spark, brokers, topics, max_offsets, begin).coalesce(tasks)
     for topic in wakers:
         records = records.union(_subscribe(spark, brokers, [topic], max_offsets, "earliest"))
-    return records
+    return records.coalesce(tasks)
 
 
 def _subscribe(
