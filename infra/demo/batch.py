@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from infra.daily_jobs import run_daily_jobs
 from infra.demo.steps import Steps
 from infra.marts import MartsBuilt, build_marts
 from infra.publish import Publication, publish
@@ -12,6 +13,9 @@ from infra.raw_load import RawDay, load_archived
 from infra.settings import Settings
 
 __all__ = ["Batch", "run_batch"]
+
+# What is published of the daily Spark jobs: all of them would take the demo longer.
+DAILY = ["user_segments", "recommendation_features"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,8 @@ def run_batch(settings: Settings, day: date, steps: Steps) -> Batch:
         raw = load_archived(settings, day)
     with steps.step("Build and test the marts with dbt"):
         marts = build_marts(settings, day)
+    with steps.step("Compute segments, and products that go together, with Spark"):
+        run_daily_jobs(settings, DAILY, day)
     with steps.step("Publish the batch views"):
         published = publish(settings=settings, run_date=day)
     return Batch(raw=raw, marts=marts, published=published)
