@@ -27,10 +27,10 @@ const tell = (what, id) => log.sent(id, what);
 const named = (product) => ({product_id: product.product_id, category: product.category, brand: product.brand, price: product.price});
 
 /*
- * What a rule decides waits until ten seconds of event time have gone by. In a shop with one visitor
+ * What a rule decides waits until ten whole seconds of event time have gone by. In a shop with one visitor
  * nobody else moves that on, so who has looked at something and stays tells that once.
  */
-const STAYED_MS = 10500;
+const STAYED_MS = 11200;
 let staying = null;
 function stayAfter(event) {
   clearTimeout(staying);
