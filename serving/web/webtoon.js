@@ -108,7 +108,7 @@ function showVisit(row) {
   ]);
   const states = [["is_completed", "completed"], ["is_exit_tag", "left"], ["is_closed", "closed"]];
   const held = states.filter(([name]) => features[name]).map(([, text]) => text);
-  show(place("state"), "s" + held.join(), () => held.length
+  show(place("state"), "s" + Boolean(row) + held.join(), () => held.length
     ? held.map((text) => h("span", {class: "chip loud"}, text))
     : h("span", {class: "small muted"}, row ? "being read" : "scroll, and the store will know"));
 }
