@@ -77,7 +77,7 @@ function reading(events, duration) {
 /* --- a shopping session: the steps of its path ------------------------------------------------------ */
 
 const TOLD = {
-  page_view: (event) => "Opened " + (event.page_type || event.page_url),
+  page_view: (event) => event.page_type === "stayed" ? "Stayed there" : "Opened " + (event.page_type || event.page_url),
   product_view: (event) => "Looked at " + nameOf(event.product_id),
   click: (event) => "Clicked " + event.element_id,
   search: (event) => "Searched for “" + event.search_query + "”",
