@@ -88,7 +88,9 @@ class Connection(asyncio.Protocol):
         head = data[:end].lower()
         at = head.find(LENGTH)
         if OK not in head[:15] or at < 0:
-            return self._fail(f"The server answered: {data[:400].decode(errors='replace')}")
+            return self._fail(
+                f"The server answered: {' '.join(data[:400].decode(errors='replace').split())}"
+            )
         length = int(head[at + len(LENGTH) :].split(b"\r", 1)[0])
         self._is_marked = self._marker in head
         self._buffer, self._missing = b"", length - (len(data) - end - len(HEAD_END))
