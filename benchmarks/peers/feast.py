@@ -132,9 +132,9 @@ class FeastServer:
     @contextmanager
     def serving(self, port: int) -> Iterator[None]:
         """One worker, for as long as the block lasts."""
-        options = ("--port", str(port), "--workers", "1", "--no-access-log")
-        options += ("--max-requests", "0", "--max-requests-jitter", "0")
-        options += ("--registry_ttl_sec", "3600", "--keep-alive-timeout", "300")
+        options = ["--port", str(port), "--workers", "1", "--no-access-log"]
+        options += ["--max-requests", "0", "--max-requests-jitter", "0"]
+        options += ["--registry_ttl_sec", "3600", "--keep-alive-timeout", "300"]
         log = self._folder / "server.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
