@@ -29,7 +29,7 @@ from benchmarks.serving_data import (
     VIEW,
     bodies_for_feast,
     bodies_for_us,
-    load_redis,
+    load_stores,
     readers,
     zipf_ids,
 )
@@ -102,7 +102,7 @@ def measure(
     with temporary_home() as place, ExitStack() as running:
         say(f"loading {entities:,} readers ...")
         rows = readers(entities, seed=SEED, now_us=time.time_ns() // 1000)
-        load_redis(place.endpoints.redis, rows, now_us=time.time_ns() // 1000)
+        load_stores(place.endpoints, rows, now_us=time.time_ns() // 1000)
         targets = running.enter_context(_our_server(place))
         if peer:
             targets += [running.enter_context(_feast_server(environment, place, rows, say))]

@@ -15,7 +15,10 @@ from random import Random
 import polars as pl
 
 from features.views import VIEWS
-from streaming.ports import Epoch, Output
+from infra.database import pipeline_conninfo
+from infra.endpoints import Endpoints
+from streaming.ports import DEAD, Clock, Epoch, Output
+from streaming.sinks.postgres import PostgresEpochStore
 from streaming.sinks.redis import RedisSink
 
 __all__ = [
@@ -23,7 +26,7 @@ __all__ = [
     "VIEW",
     "bodies_for_feast",
     "bodies_for_us",
-    "load_redis",
+    "load_stores",
     "readers",
     "zipf_ids",
 ]
@@ -63,9 +66,10 @@ def readers(count: int, *, seed: int, now_us: int) -> pl.DataFrame:
     return frame.select(*(c.name for c in VIEW.columns), "event_at", "by_event")
 
 
-def load_redis(url: str, rows: pl.DataFrame, *, now_us: int) -> None:
-    """Write the rows as a stream does, in epochs."""
-    sink = RedisSink(url)
+def load_stores(endpoints: Endpoints, rows: pl.DataFrame, *, now_us: int) -> None:
+    """Write the rows as a stream does, in epochs: PostgreSQL answers where Redis is too slow."""
+    store = PostgresEpochStore(pipeline_conninfo(endpoints.postgres))
+    sink = RedisSink(endpoints.redis)
     try:
         for number, part in enumerate(rows.iter_slices(ROWS_PER_EPOCH)):
             epoch = Epoch(
@@ -75,12 +79,15 @@ def load_redis(url: str, rows: pl.DataFrame, *, now_us: int) -> None:
                 generation=1,
                 committed_at_us=now_us,
             )
-            changed = Output(
-                rows={VIEW.name: part}, events={}, dead=pl.DataFrame(), rows_in=0, duplicates=0
-            )
-            sink.write(epoch, changed)
+            sink.write(*store.commit(epoch, _changed(part), Clock())[:2])
     finally:
         sink.close()
+        store.close()
+
+
+def _changed(rows: pl.DataFrame) -> Output:
+    dead = pl.DataFrame(schema=DEAD)
+    return Output(rows={VIEW.name: rows}, events={}, dead=dead, rows_in=0, duplicates=0)
 
 
 def zipf_ids(rows: pl.DataFrame, entities: int, requests: int, *, seed: int) -> list[list[str]]:
