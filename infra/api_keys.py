@@ -7,14 +7,17 @@ and nobody finds a random key by its hash.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
 
+from infra.database import postgres_answers
 from infra.endpoints import ENDPOINTS_FILE, Endpoints
 from infra.errors import KeyRefused
 from serving.api.keys import SCOPES, hash_of
@@ -53,20 +56,20 @@ def create_key(postgres: str, scopes: Iterable[str], name: str) -> tuple[str, st
     if not chosen or not set(chosen) <= set(SCOPES):
         raise KeyRefused(f"Scopes are {', '.join(SCOPES)}; found {', '.join(chosen) or 'none'}.")
     key_id, secret = secrets.token_hex(4), f"uf_{secrets.token_urlsafe(32)}"
-    with psycopg.connect(postgres) as owner:
+    with _owner(postgres) as owner:
         owner.execute(CREATE, [key_id, hash_of(secret), name, chosen])
     return key_id, secret
 
 
 def list_keys(postgres: str) -> list[ApiKey]:
     """Every key that was ever made, the oldest first."""
-    with psycopg.connect(postgres) as owner:
+    with _owner(postgres) as owner:
         return owner.cursor(row_factory=class_row(ApiKey)).execute(LIST).fetchall()
 
 
 def revoke_key(postgres: str, key_id: str) -> None:
     """Let a key end; it is fine if it has. Raises `KeyRefused` where there is none of that id."""
-    with psycopg.connect(postgres) as owner:
+    with _owner(postgres) as owner:
         if owner.execute(REVOKE, [key_id]).rowcount == 0:
             raise KeyRefused(f"There is no key {key_id!r}: look at `userflow keys list`.")
 
@@ -75,8 +78,14 @@ def ensure_local_key(home: Path) -> None:
     """Let the endpoints file of this home hold a valid key with every scope."""
     endpoints = Endpoints.read(home)
     if endpoints.api_key is not None:
-        with psycopg.connect(endpoints.postgres) as owner:
+        with _owner(endpoints.postgres) as owner:
             if owner.execute(IS_ACTIVE, [hash_of(endpoints.api_key)]).fetchone() is not None:
                 return
     _, secret = create_key(endpoints.postgres, SCOPES, LOCAL)
     replace(Endpoints.read(home), api_key=secret).write(home)
+
+
+@contextmanager
+def _owner(postgres: str) -> Iterator[psycopg.Connection[Any]]:
+    with postgres_answers(), psycopg.connect(postgres) as owner:
+        yield owner

@@ -1,4 +1,4 @@
-"""Commands of the batch half while the services are away, or were never there: one sentence."""
+"""Commands while the services are away, or were never there: one sentence."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ COMMANDS = {
     "daily": ("daily", "--date", DAY),
     "maintain": ("maintain", "--date", DAY),
     "get": ("get", "user_features_daily", "u1"),
+    "keys list": ("keys", "list"),
+    "keys create": ("keys", "create", "--scopes", "read"),
+    "keys revoke": ("keys", "revoke", "0a1b2c3d"),
     **{
         f"quality {suite}": ("quality", "run", "--suite", suite, "--date", DAY)
         for suite in ("raw", "features", "marts")
