@@ -23,6 +23,7 @@ def rebuild(*, jobs: str, master: str, as_json: bool) -> None:
     what is served stays until the switch. The next `userflow stream` goes on where they ended.
     """
     from infra.cli.stream import jobs_named  # noqa: PLC0415 - Spark's imports take seconds
+    from infra.database import postgres_answers  # noqa: PLC0415
     from infra.rebuild import rebuild as run  # noqa: PLC0415
     from infra.streams import spark_session  # noqa: PLC0415
 
@@ -31,16 +32,17 @@ def rebuild(*, jobs: str, master: str, as_json: bool) -> None:
     endpoints = Endpoints.read(settings.home)
     spark = spark_session(settings, master, reads_lake=True)
     try:
-        each = [
-            run(
-                job,
-                spark=spark,
-                endpoints=endpoints,
-                settings=settings,
-                say=lambda text: click.echo(text, err=True),
-            )
-            for job in chosen
-        ]
+        with postgres_answers():
+            each = [
+                run(
+                    job,
+                    spark=spark,
+                    endpoints=endpoints,
+                    settings=settings,
+                    say=lambda text: click.echo(text, err=True),
+                )
+                for job in chosen
+            ]
     finally:
         spark.stop()
     done = [one for one in each if one is not None]
