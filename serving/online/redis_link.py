@@ -150,6 +150,8 @@ class RedisLink:
 
         An error that Redis answers with is among the replies, a `hiredis.ReplyError`.
         """
+        if not replies:  # nothing would ever come
+            return []
         if self._wire is None:
             raise Unavailable(AWAY)
         return await self._wire.send(payload, replies)

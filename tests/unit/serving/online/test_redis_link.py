@@ -76,6 +76,16 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     uvloop.run(test())
 
 
+def test_who_asks_for_nothing_gets_it_and_takes_nobody_down() -> None:
+    async def test() -> None:
+        async with linked() as (_, link):
+            assert await link.call(b"", 0) == []
+            await asyncio.sleep(0.2)
+            assert link.is_up
+
+    run(test)
+
+
 def test_everybody_gets_the_replies_to_what_he_sent() -> None:
     async def test() -> None:
         async with linked() as (_, link):
