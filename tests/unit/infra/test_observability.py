@@ -10,7 +10,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from infra.dashboard import DASHBOARD_FILE, dashboard, to_text
+from infra.grafana import DASHBOARD_FILE, dashboard, to_text
 from streaming.metrics.declared import METRICS
 
 ROOT = Path(__file__).parents[3]
@@ -109,7 +109,7 @@ def test_a_reason_that_a_query_selects_is_one() -> None:
 
 
 def test_the_dashboard_file_is_the_declaration() -> None:
-    """`python -m infra.dashboard` writes it."""
+    """`python -m infra.grafana` writes it."""
     assert DASHBOARD_FILE.read_text(encoding="utf-8") == to_text()
 
 

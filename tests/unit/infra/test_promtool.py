@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.dashboard import dashboard
+from infra.grafana import dashboard
 
 PROMTOOL = shutil.which("promtool")
 FOLDER = Path(__file__).parents[3] / "infra" / "observability"

@@ -1,4 +1,4 @@
-"""The Grafana dashboard, declared: `python -m infra.dashboard` writes it for people to import.
+"""The Grafana dashboard, declared: `python -m infra.grafana` writes it for people to import.
 
 Rows in the order of questions at night: is it running, is it behind, what is slow, what is bad,
 what goes through, what does it hold.
