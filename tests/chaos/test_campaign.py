@@ -33,7 +33,9 @@ def test_five_kills_leave_no_trace(new_home: Callable[[str], Path]) -> None:
     found = json.loads(done.stdout)
     assert found["totals"] == {"lost": 0, "duplicated": 0, "different": 0}, found["counts"]
     assert len(found["kills"]) == 5
-    assert all(count["expected"] for count in found["counts"]), "an empty place proves nothing"
+    empty = {count["place"] for count in found["counts"] if not count["expected"]}
+    # A purchase five times as large as usual is rare: a minute may pass without one.
+    assert empty <= {"PostgreSQL alerts", "topic alerts"}, "an empty place proves nothing"
     # How long it takes depends on who else uses the machine.
     is_slow = any(kill["recovery_s"] > 30 for kill in found["kills"])
     assert done.returncode == int(is_slow), found
