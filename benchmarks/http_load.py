@@ -29,7 +29,7 @@ __all__ = ["main"]
 
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length:"
-OK = b" 200 "
+OK, UNAVAILABLE = b" 200 ", b" 503 "
 LOOPBACK = "127.0.0.1"
 # What an answer may take before the server counts as stuck.
 STUCK_S = 30.0
@@ -45,15 +45,13 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         next_request: Callable[[], bytes | None],
-        took: Callable[[float, bool], None],
+        took: Callable[[float, bytes], None],
         ended: asyncio.Future[None],
-        marker: bytes = b"",
     ) -> None:
         self._next_request, self._took, self._ended = next_request, took, ended
-        self._marker = marker
         self._buffer, self._missing, self._sent_at = b"", 0, 0.0
         self._gone = asyncio.Event()
-        self._is_marked = False
+        self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -67,7 +65,7 @@ class Connection(asyncio.Protocol):
         else:
             self._begin(self._buffer + data)
         if not self._missing and not self._buffer and not self._ended.done():
-            self._took(time.perf_counter() - self._sent_at, self._is_marked)
+            self._took(time.perf_counter() - self._sent_at, self._head)
             self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -87,12 +85,12 @@ class Connection(asyncio.Protocol):
             return None
         head = data[:end].lower()
         at = head.find(LENGTH)
-        if OK not in head[:15] or at < 0:
+        if at < 0 or not (OK in head[:15] or UNAVAILABLE in head[:15]):
             return self._fail(
                 f"The server answered: {' '.join(data[:400].decode(errors='replace').split())}"
             )
         length = int(head[at + len(LENGTH) :].split(b"\r", 1)[0])
-        self._is_marked = self._marker in head
+        self._head = head
         self._buffer, self._missing = b"", length - (len(data) - end - len(HEAD_END))
         return None
 
@@ -121,24 +119,27 @@ async def load(
     marker: str = "",
 ) -> dict[str, Any]:
     """Load the server; say how long each answer took, how many there were, and how many of them
-    have `marker` in their head.
+    have `marker` in their head. A 503 is counted beside them.
     """
     loop = asyncio.get_running_loop()
     left = _until(cycle(requests), time.perf_counter() + seconds, most)
     latencies: list[float] = []
-    marked = 0
+    marked = unavailable = 0
 
-    def took(seconds: float, is_marked: bool) -> None:  # noqa: FBT001 - called for each answer
-        nonlocal marked
+    def took(seconds: float, head: bytes) -> None:
+        nonlocal marked, unavailable
+        if UNAVAILABLE in head[:15]:
+            unavailable += 1
+            return
         latencies.append(seconds)
-        marked += is_marked
+        marked += marker.encode() in head
 
     ends = [loop.create_future() for _ in range(connections)]
     made: list[Connection] = []
     began = time.perf_counter()
     try:
         for end in ends:
-            new = partial(Connection, lambda: next(left, None), took, end, marker.encode())
+            new = partial(Connection, lambda: next(left, None), took, end)
             made.append((await loop.create_connection(new, LOOPBACK, port))[1])
         await asyncio.wait_for(asyncio.gather(*ends), seconds + STUCK_S)
         passed = time.perf_counter() - began
@@ -148,6 +149,7 @@ async def load(
     return {
         "requests": len(latencies),
         "marked": marked,
+        "unavailable": unavailable,
         "per_second": len(latencies) / passed,
         "latency_ms": {name: 1000 * value for name, value in quantiles(latencies).items()},
     }

@@ -56,7 +56,8 @@ FROM_REDIS = "x-userflow-source: redis"
 class Served:
     """One path at one number of entities: milliseconds over one connection, requests/s over 16.
 
-    `elsewhere`: the share of our answers that Redis alone did not give, since it was too slow.
+    `elsewhere`: the share of our answers that Redis alone did not give, since it was too slow;
+    `unavailable`: how many requests no store answered in time (503), which count nowhere else.
     """
 
     path: str
@@ -66,6 +67,7 @@ class Served:
     per_second: float
     stolen: float
     elsewhere: float = 0.0
+    unavailable: int = 0
 
     def to_json(self) -> dict[str, object]:
         """The document that `--json` prints."""
@@ -142,7 +144,8 @@ def _measured(target: Target, size: int, ids: Sequence[Sequence[str]], seconds: 
         latency_ms=alone["latency_ms"],
         per_second=together["per_second"],
         stolen=stolen(before),
-        elsewhere=1 - (alone["marked"] + together["marked"]) / answers,
+        elsewhere=1 - (alone["marked"] + together["marked"]) / max(1, answers),
+        unavailable=alone["unavailable"] + together["unavailable"],
     )
 
 

@@ -73,7 +73,7 @@ def load_stores(endpoints: Endpoints, rows: pl.DataFrame, *, now_us: int) -> Non
     try:
         for number, part in enumerate(rows.iter_slices(ROWS_PER_EPOCH)):
             epoch = Epoch(
-                job="webtoon",
+                job="bench",  # a stream of the same name would miss its checkpoint
                 checkpoint_id="bench",
                 number=number,
                 generation=1,

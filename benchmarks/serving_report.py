@@ -38,6 +38,7 @@ def _table(figures: Sequence[Served]) -> str:
         "answers",
         "requests/s",
         "not Redis",
+        "503",
         "host took",
     )
     rows = [
@@ -48,6 +49,7 @@ def _table(figures: Sequence[Served]) -> str:
             f"{figure.requests:,}",
             f"{figure.per_second:,.1f}",
             f"{figure.elsewhere:.1%}" if figure.path in (OURS, OURS_AS_FEAST) else "",
+            f"{figure.unavailable:,}",
             f"{figure.stolen:.0%}",
         )
         for figure in figures

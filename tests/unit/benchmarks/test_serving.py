@@ -87,8 +87,14 @@ def test_a_load_ends_after_so_many_seconds() -> None:
 
 def test_a_load_breaks_off_where_the_server_fails() -> None:
     plan = {"requests": REQUESTS, "connections": 2, "seconds": 5.0, "most": 9}
-    with pytest.raises(Broken, match="503 Away"):
-        asyncio.run(_loaded(_answer("503 Away", 5), **plan))
+    with pytest.raises(Broken, match="500 Oops"):
+        asyncio.run(_loaded(_answer("500 Oops", 5), **plan))
+
+
+def test_a_server_whose_stores_are_too_slow_is_counted_apart() -> None:
+    plan = {"requests": REQUESTS, "connections": 2, "seconds": 5.0, "most": 9}
+    found = asyncio.run(_loaded(_answer("503 Away", 5), **plan))
+    assert (found["requests"], found["unavailable"]) == (0, 9)
 
 
 def figure(path: str, entities: int, per_second: float) -> Served:
@@ -113,7 +119,7 @@ def test_how_many_times_feast_comes_first() -> None:
     )
     assert text[-1] == "cores 2"
     row = next(line for line in text if line.startswith(OURS)).split()
-    assert row[-8:] == ["1", "1.00", "2.50", "9.12", "1,000", "2,500.0", "0.0%", "1%"]
+    assert row[-9:] == ["1", "1.00", "2.50", "9.12", "1,000", "2,500.0", "0.0%", "0", "1%"]
 
 
 def test_the_document_has_ratios_figures_and_conditions() -> None:
