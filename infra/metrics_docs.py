@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from features.metrics import Metric
 from serving.metrics import declared as api
-from streaming.metrics.declared import LABELS, METRICS, Metric
+from streaming.metrics.declared import LABELS, METRICS
 
 __all__ = ["DOCS_FILE", "metrics_page"]
 

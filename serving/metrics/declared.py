@@ -7,11 +7,11 @@ a route is its template, never the path with an id in it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
 
-__all__ = ["LABELS", "METRICS", "Kind", "Metric"]
+from features.metrics import Kind, Metric
+
+__all__ = ["LABELS", "METRICS"]
 
 LABELS: Mapping[str, str] = MappingProxyType(
     {
@@ -27,25 +27,6 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "outcome": "of an impression `told`, or `lost` as Kafka was away; of an event what is said",
     }
 )
-
-
-class Kind(Enum):
-    """A counter starts at 0 with the process and grows, a gauge says what is."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """`buckets`: the upper bounds of a histogram, in seconds; +Inf goes without saying."""
-
-    name: str
-    kind: Kind
-    labels: tuple[str, ...] = ()
-    help: str
-    buckets: tuple[float, ...] = ()
 
 
 ANSWERING = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)

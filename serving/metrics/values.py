@@ -14,7 +14,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from serving.metrics.declared import METRICS, Kind, Metric
+from features.metrics import Kind, Metric
+from serving.metrics.declared import METRICS
 
 __all__ = ["Metrics"]
 

@@ -7,11 +7,11 @@ rules compare with. Labels have few values, known in advance: never an id, a key
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
 
-__all__ = ["LABELS", "METRICS", "Kind", "Metric"]
+from features.metrics import Kind, Metric
+
+__all__ = ["LABELS", "METRICS"]
 
 LABELS: Mapping[str, str] = MappingProxyType(
     {
@@ -28,39 +28,6 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "deltalake": "version of deltalake",
     }
 )
-UNITS = ("seconds", "bytes", "records", "keys")
-
-
-class Kind(Enum):
-    """A counter starts at 0 with the process and grows, a gauge says what is."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """`buckets`: the upper bounds of a histogram, in its unit; +Inf goes without saying."""
-
-    name: str
-    kind: Kind
-    labels: tuple[str, ...]
-    help: str
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def unit(self) -> str:
-        """What the name says it is in; empty where it only counts."""
-        last = self.name.removesuffix("_total").rpartition("_")[2]
-        return last if last in UNITS else ""
-
-    @property
-    def series(self) -> tuple[str, ...]:
-        """The names that queries may use."""
-        if self.kind is not Kind.HISTOGRAM:
-            return (self.name,)
-        return tuple(f"{self.name}_{part}" for part in ("bucket", "count", "sum"))
 
 
 def _counter(name: str, labels: str, text: str) -> Metric:

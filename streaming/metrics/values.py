@@ -18,7 +18,8 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 
-from streaming.metrics.declared import METRICS, Kind, Metric
+from features.metrics import Kind, Metric
+from streaming.metrics.declared import METRICS
 
 __all__ = ["Family", "Values", "counts_up_to"]
 

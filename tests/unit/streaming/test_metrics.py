@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
+from features.metrics import Kind
 from features.topics import DEAD_LETTERS
 from streaming.jobs import JOBS
-from streaming.metrics.declared import LABELS, METRICS, Kind
+from streaming.metrics.declared import LABELS, METRICS
 from streaming.metrics.lag import Lag
 from streaming.metrics.listener import EpochMetrics
 from streaming.metrics.values import Values, counts_up_to
