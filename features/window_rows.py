@@ -148,6 +148,8 @@ class WindowRows:
             for window, column in zip(grid.windows, grid.columns, strict=True):
                 rows = hashed.filter(mine & covers(window))
                 tiles = full.join(ends, on=INDEX).filter(mine & covers(window)).drop("t")
+                if tiles.is_empty():
+                    continue
                 guess = estimated(rows, tiles, [INDEX]).rename({VALUES: "guess"})
                 found = found.join(guess, on=INDEX, how="left", maintain_order="left")
                 best = pl.coalesce("guess", column.name).alias(column.name)

@@ -80,24 +80,16 @@ class WindowSet:
 
     def start(self, rows: pl.DataFrame) -> Tiles:
         """The tiles of new rows."""
-        known = (
-            rows.filter(pl.all_horizontal(pl.col(self.entity).is_not_null()))
-            .sort("event_at", "event_id")
-            .with_columns(tile_us=pl.lit(FINE_US, pl.Int64), tile=_floor("event_at", FINE_US))
-        )
-        by = (*self.entity, *PLACE)
-        fine = known.select(*by, *self._partials).group_by(by).agg(self._combined)
-        coarse = fine.with_columns(_coarse()).group_by(by).agg(self._combined)
-        listed = pl.concat([self._no_values, *(self._values(known, one) for one in self._listed)])
-        forever = known.with_columns(pl.lit(0, pl.Int64).alias(name) for name in PLACE)
-        lasting = [self._lasting_values(forever, one) for one in self._lasting]
-        values = pl.concat([listed, listed.with_columns(_coarse()), *lasting])
-        # In order of the events, aggregation by aggregation.
-        return Tiles(pl.concat([fine, coarse]), self._merged(values))
+        tiles = self._started(rows)
+        return Tiles(tiles.numbers, self._merged(tiles.values))
 
     def merge(self, tiles: Iterable[Tiles]) -> Tiles:
         """All of them as one; the order does not matter."""
         return reduce(self._merge, tiles)
+
+    def add(self, tiles: Tiles, rows: pl.DataFrame) -> Tiles:
+        """Merge the tiles of new rows into others."""
+        return self._merge(tiles, self._started(rows))
 
     def cap(self, tiles: Tiles, watermark_us: int) -> tuple[Tiles, pl.DataFrame]:
         """Tiles that keep a bounded number of values; the entity of each that let some go."""
@@ -106,10 +98,12 @@ class WindowSet:
             return tiles, many.select(self.entity)
         theirs = tiles.values.join(many, on=self.entity, how="semi").filter(pl.col("tile_us") > 0)
         # What nothing takes back any more needs no row of its own.
-        is_settled = pl.col("last_at") + LIFETIME_US < watermark_us
-        settled = theirs.filter(is_settled).sort(LAST)
-        theirs = pl.concat([theirs.filter(~is_settled), _counted(settled, self._by_value)])
+        still_open, settled = _parted(theirs, pl.col("last_at") + LIFETIME_US < watermark_us)
+        if settled.height:
+            theirs = pl.concat([still_open, _counted(settled.sort(LAST), self._by_value)])
         kept, full = sketches.capped(theirs, self.entity, (*PLACE, "partial"))
+        if full.is_empty() and settled.is_empty():
+            return tiles, full.select(self.entity)
         is_lasting = pl.col("tile_us") == 0
         others = [
             tiles.values.join(many, on=self.entity, how="anti"),
@@ -199,18 +193,35 @@ class WindowSet:
         """The codes of values that may be taken back."""
         return [one.code for one in (*self._listed, *self._lasting) if one.signed]
 
+    def _started(self, rows: pl.DataFrame) -> Tiles:
+        """The tiles of new rows, with values that may stand there more than once."""
+        known = (
+            rows.filter(pl.all_horizontal(pl.col(self.entity).is_not_null()))
+            .sort("event_at", "event_id")
+            .with_columns(tile_us=pl.lit(FINE_US, pl.Int64), tile=_floor("event_at", FINE_US))
+        )
+        by = (*self.entity, *PLACE)
+        fine = known.select(*by, *self._partials).group_by(by).agg(self._combined)
+        coarse = fine.with_columns(_coarse()).group_by(by).agg(self._combined)
+        listed = pl.concat([self._no_values, *(self._values(known, one) for one in self._listed)])
+        forever = known.with_columns(pl.lit(0, pl.Int64).alias(name) for name in PLACE)
+        lasting = [self._lasting_values(forever, one) for one in self._lasting]
+        # In order of the events, aggregation by aggregation.
+        values = pl.concat([listed, listed.with_columns(_coarse()), *lasting])
+        return Tiles(pl.concat([fine, coarse]), values)
+
     def _merge(self, one: Tiles, other: Tiles) -> Tiles:
         """Where the other has nothing, in time or of an event, there is nothing to be merged."""
-        first = dict(other.numbers.group_by("tile_us").agg(pl.col("tile").min()).iter_rows())
-        is_beyond = pl.col("tile") >= pl.col("tile_us").replace_strict(
-            {0: 0, **first}, default=None, return_dtype=pl.Int64
-        )
+        is_beyond = _from_first_of(other.numbers)
         older, numbers = _parted(one.numbers, is_beyond)
         numbers = pl.concat([numbers, other.numbers], how="diagonal")
         merged = numbers.group_by((*self.entity, *PLACE)).agg(self._combined)
+        numbers = pl.concat([older, merged], how="diagonal")
+        if other.values.is_empty():
+            return Tiles(numbers, one.values)
         rest, values = _parted(one.values, is_beyond & self._may_be_again(other.values))
-        values = self._merged(pl.concat([values, other.values]).sort(LAST))
-        return Tiles(pl.concat([older, merged], how="diagonal"), pl.concat([rest, values]))
+        values = self._merged(pl.concat([values, other.values]))
+        return Tiles(numbers, pl.concat([rest, values]))
 
     def _may_be_again(self, values: pl.DataFrame) -> pl.Expr:
         """What is signed stays a row of its own event: another event has nothing to do with it."""
@@ -220,15 +231,20 @@ class WindowSet:
         return ~is_signed | pl.col("last_id").is_in(values["last_id"].unique().implode())
 
     def _merged(self, values: pl.DataFrame) -> pl.DataFrame:
-        """Those of the same place and value as one; of each aggregation they are in order."""
+        """Those of the same place and value as one."""
+        if values.is_empty():
+            return values
         by = self._by_value
         if not self._signed:
-            return _counted(values, by)
+            return _counted(values.sort(LAST), by)
         is_signed = pl.col("partial").is_in(self._signed)
+        unsigned, signed = _parted(values, is_signed)
         # Each stays a row of its own: the last of them may be taken back, and another is then last.
-        signed = values.filter(is_signed).group_by(*by, *LAST).agg(pl.col("count").sum())
+        signed = signed.group_by(*by, *LAST).agg(pl.col("count").sum())
         left = signed.filter(pl.col("count") != 0).select(values.columns)
-        return pl.concat([_counted(values.filter(~is_signed), by), left])
+        if unsigned.is_empty():
+            return left
+        return pl.concat([_counted(unsigned.sort(LAST), by), left])
 
     def _lasting_values(self, rows: pl.DataFrame, one: Aggregation) -> pl.DataFrame:
         values = self._values(rows, one)
@@ -238,23 +254,23 @@ class WindowSet:
 
     def _newest(self, lasting: pl.DataFrame, watermark_us: int) -> pl.DataFrame:
         """The newest distinct values of each entity, and whatever may still be taken back."""
+        is_open = pl.col("partial").is_in(self._signed) & (
+            pl.col("last_at") + LIFETIME_US >= watermark_us
+        )
+        settled, still_open = _parted(lasting, is_open)
+        if settled.is_empty():
+            return still_open
         by = [*self.entity, "partial"]
-        ranked = lasting.sort(LAST, descending=True)
-        is_open = pl.lit(value=False)
-        if self._signed:
-            is_open = pl.col("partial").is_in(self._signed) & (
-                pl.col("last_at") + LIFETIME_US >= watermark_us
-            )
         is_single = pl.col("partial").is_in(
             [code for code, most in self._kept.items() if most == 1]
         )
-        single = ranked.filter(is_single & ~is_open).unique(by, keep="first")
-        listed = ranked.filter(~is_single & ~is_open)
+        listed, single = _parted(settled.sort(LAST, descending=True), is_single)
+        single = single.unique(by, keep="first")
         if listed.height:
             distinct = listed.unique([*by, "value"], keep="first", maintain_order=True)
             most = pl.col("partial").replace_strict(self._kept, return_dtype=pl.Int64)
             listed = distinct.filter(pl.int_range(pl.len()).over(by) < most)
-        return pl.concat([ranked.filter(is_open), single, listed])
+        return pl.concat([still_open, single, listed])
 
     def _values(self, placed: pl.DataFrame, one: Aggregation) -> pl.DataFrame:
         return placed.filter(one.rows()).select(
@@ -266,6 +282,21 @@ class WindowSet:
             last_at="event_at",
             last_id="event_id",
         )
+
+
+def _from_first_of(numbers: pl.DataFrame) -> pl.Expr:
+    """What lies in the first tiles of `numbers` or in later ones, or in none."""
+    tile_us, tile = pl.col("tile_us"), pl.col("tile")
+    sizes = (FINE_US, COARSE_US)
+    firsts = numbers.select(
+        tile.filter(tile_us == size).min().alias(str(size)) for size in sizes
+    ).row(0)
+    later = [
+        (tile_us == size) & (tile >= first)
+        for size, first in zip(sizes, firsts, strict=True)
+        if first is not None
+    ]
+    return pl.any_horizontal(tile_us == 0, *later)
 
 
 def _parted(rows: pl.DataFrame, test: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -69,7 +69,7 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
 
     tiles, capped = state.tiles, new.clear().select(view.entity)
     if events.height:
-        tiles, capped = view.cap(view.merge([tiles, view.start(events)]), watermark_us)
+        tiles, capped = view.cap(view.add(tiles, events), watermark_us)
     mine = _of(tiles, changed, view, rest=resting)
     at = changed.select(*view.entity, t=pl.max_horizontal(LAST_AT, pl.lit(watermark_us)))
     rows = view.finish(mine, at).join(
@@ -82,13 +82,13 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
     due = view.due(kept, at).filter(pl.col(DUE).is_not_null())
     # An entity that nothing is due for shows zeros for good: nothing of it needs to be kept.
     alive = changed.drop(DUE, "by_event").join(due, on=view.entity).select(resting.columns)
-    entities = pl.concat([resting, alive])
     over = changed.join(due, on=view.entity, how="anti")
-    parts = [_of(tiles, resting, view, rest=changed), _of(kept, alive, view, rest=over)]
-    tiles = Tiles(
-        pl.concat([part.numbers for part in parts]), pl.concat([part.values for part in parts])
-    )
-    return Step(WindowedState(tiles, entities), rows, entities[DUE].min(), capped)  # type: ignore[arg-type]
+    kept = _of(kept, alive, view, rest=over)
+    entities = alive
+    if resting.height:
+        entities = pl.concat([resting, alive])
+        kept = _together(_of(tiles, resting, view, rest=changed), kept)
+    return Step(WindowedState(kept, entities), rows, entities[DUE].min(), capped)  # type: ignore[arg-type]
 
 
 def _entities(view: WindowSet, events: pl.DataFrame) -> pl.DataFrame:
@@ -113,3 +113,7 @@ def _of(tiles: Tiles, entities: pl.DataFrame, view: WindowSet, *, rest: pl.DataF
         tiles.numbers.join(by, on=view.entity, how="semi"),
         tiles.values.join(by, on=view.entity, how="semi"),
     )
+
+
+def _together(one: Tiles, other: Tiles) -> Tiles:
+    return Tiles(pl.concat([one.numbers, other.numbers]), pl.concat([one.values, other.values]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from features.tiles import PLACE, VALUES, Tiles
@@ -78,14 +79,16 @@ class WindowedKeeper:
 
 def _named(state: WindowedState, names: pl.DataFrame) -> Found:
     """As it is stored: parts have the place of their entity, which need not be its number."""
-    kept = state.entities.join(names, on=ROW, maintain_order="left").sort(ROW)
-    places = kept.select(ROW, place=pl.int_range(pl.len(), dtype=pl.UInt32))
+    kept = state.entities.sort(ROW)
+    rows = kept[ROW].to_numpy()
 
     def placed(part: pl.DataFrame) -> pl.DataFrame:
-        moved = part.join(places, on=ROW).with_columns(pl.col("place").alias(ROW))
-        return moved.select(part.columns).sort(ROW)
+        ordered = part.sort(ROW)
+        places = np.searchsorted(rows, ordered[ROW].to_numpy())
+        return ordered.with_columns(pl.Series(ROW, places, pl.UInt32))
 
-    records = kept.select(*(name for name in names.columns if name != ROW), LAST_AT, DUE)
+    keys = names.drop(ROW)[kept[ROW]]
+    records = keys.with_columns(kept[LAST_AT], kept[DUE])
     return Found(records, (placed(state.tiles.numbers), placed(state.tiles.values)))
 
 
