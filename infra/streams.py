@@ -56,7 +56,12 @@ OpenStores = Callable[[Endpoints], AbstractContextManager[Stores]]
 
 
 def spark_session(
-    settings: Settings, master: str, hive_site: Path | None = None, *, reads_lake: bool = False
+    settings: Settings,
+    master: str,
+    hive_site: Path | None = None,
+    *,
+    reads_lake: bool = False,
+    java_options: Sequence[str] = (),
 ) -> SparkSession:
     """The session of this process; with `hive_site` it knows tables by name."""
     scratch = settings.home / "spark"
@@ -67,7 +72,7 @@ def spark_session(
             master=master,
             driver_memory=settings.driver_memory,
             shuffle_partitions=settings.shuffle_partitions,
-            java_options=class_sharing("spark"),
+            java_options=(*class_sharing("spark"), *java_options),
             scratch=scratch,
             log_file=settings.home / "logs" / "spark.log",
             hive_site=hive_site,
