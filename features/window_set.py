@@ -206,7 +206,6 @@ class WindowSet:
         listed = pl.concat([self._no_values, *(self._values(known, one) for one in self._listed)])
         forever = known.with_columns(pl.lit(0, pl.Int64).alias(name) for name in PLACE)
         lasting = [self._lasting_values(forever, one) for one in self._lasting]
-        # In order of the events, aggregation by aggregation.
         values = pl.concat([listed, listed.with_columns(_coarse()), *lasting])
         return Tiles(pl.concat([fine, coarse]), values)
 
