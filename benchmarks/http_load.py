@@ -125,6 +125,7 @@ async def load(
     left = _until(cycle(requests), time.perf_counter() + seconds, most)
     latencies: list[float] = []
     marked = unavailable = 0
+    sought = marker.encode()
 
     def took(seconds: float, head: bytes) -> None:
         nonlocal marked, unavailable
@@ -132,7 +133,7 @@ async def load(
             unavailable += 1
             return
         latencies.append(seconds)
-        marked += marker.encode() in head
+        marked += sought in head
 
     ends = [loop.create_future() for _ in range(connections)]
     made: list[Connection] = []

@@ -29,16 +29,13 @@ def full_groups(values: pl.DataFrame, entity: Sequence[str], group: Sequence[str
     """The groups (columns `entity` and `group`) with at least `MOST_VALUES` distinct values, and
     their number in `values`.
     """
-    # Few have that many rows, and only their values have to be told apart.
+    # Few entities have that many rows, and only their values have to be told apart.
     many = values.group_by(entity).len().filter(pl.col("len") >= MOST_VALUES)
-    by = [*entity, *group]
-    groups = values.join(many, on=entity, how="semi").group_by(by).len() if many.height else many
-    groups = groups.filter(pl.col("len") >= MOST_VALUES)
-    if groups.is_empty():
-        return values.select(by).clear().with_columns(pl.lit(0).alias(VALUES))
-    sizes = values.join(groups, on=by, how="semi").group_by(by)
-    counted = sizes.agg(pl.col("value").n_unique().alias(VALUES))
-    return counted.filter(pl.col(VALUES) >= MOST_VALUES)
+    if many.is_empty():
+        return values.select(*entity, *group).clear().with_columns(pl.lit(0).alias(VALUES))
+    rows = values.join(many, on=entity, how="semi")
+    sizes = rows.group_by(*entity, *group).agg(pl.col("value").n_unique().alias(VALUES))
+    return sizes.filter(pl.col(VALUES) >= MOST_VALUES)
 
 
 def capped(

@@ -141,15 +141,15 @@ class WindowRows:
         self, found: pl.DataFrame, tiled: pl.DataFrame, full: pl.DataFrame
     ) -> pl.DataFrame:
         """Where tiles could not keep all values: `full` ones."""
-        ends = tiled.select(INDEX, "t").unique()
+        full = full.join(tiled.select(INDEX, "t").unique(), on=INDEX)
         hashed = with_hashes(tiled.join(full, on=INDEX, how="semi"))
         for grid in self._counted:
             mine = pl.col("partial") == grid.aggregation.code
             for window, column in zip(grid.windows, grid.columns, strict=True):
-                rows = hashed.filter(mine & covers(window))
-                tiles = full.join(ends, on=INDEX).filter(mine & covers(window)).drop("t")
+                tiles = full.filter(mine & covers(window)).drop("t")
                 if tiles.is_empty():
                     continue
+                rows = hashed.filter(mine & covers(window))
                 guess = estimated(rows, tiles, [INDEX]).rename({VALUES: "guess"})
                 found = found.join(guess, on=INDEX, how="left", maintain_order="left")
                 best = pl.coalesce("guess", column.name).alias(column.name)

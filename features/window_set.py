@@ -100,7 +100,7 @@ class WindowSet:
         # What nothing takes back any more needs no row of its own.
         still_open, settled = _parted(theirs, pl.col("last_at") + LIFETIME_US < watermark_us)
         if settled.height:
-            theirs = pl.concat([still_open, _counted(settled.sort(LAST), self._by_value)])
+            theirs = pl.concat([still_open, _counted(settled, self._by_value)])
         kept, full = sketches.capped(theirs, self.entity, (*PLACE, "partial"))
         if full.is_empty() and settled.is_empty():
             return tiles, full.select(self.entity)
@@ -231,11 +231,9 @@ class WindowSet:
 
     def _merged(self, values: pl.DataFrame) -> pl.DataFrame:
         """Those of the same place and value as one."""
-        if values.is_empty():
-            return values
         by = self._by_value
         if not self._signed:
-            return _counted(values.sort(LAST), by)
+            return _counted(values, by)
         is_signed = pl.col("partial").is_in(self._signed)
         unsigned, signed = _parted(values, is_signed)
         # Each stays a row of its own: the last of them may be taken back, and another is then last.
@@ -243,7 +241,7 @@ class WindowSet:
         left = signed.filter(pl.col("count") != 0).select(values.columns)
         if unsigned.is_empty():
             return left
-        return pl.concat([_counted(unsigned.sort(LAST), by), left])
+        return pl.concat([_counted(unsigned, by), left])
 
     def _lasting_values(self, rows: pl.DataFrame, one: Aggregation) -> pl.DataFrame:
         values = self._values(rows, one)
@@ -327,6 +325,6 @@ def _partial(part: str, one: Aggregation) -> pl.Expr:
 
 
 def _counted(values: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """The count of each value and its last event, of values in order."""
-    counted = values.group_by(by).agg(pl.col("count").sum(), pl.col(LAST).last())
+    """The count of each value and its last event."""
+    counted = values.sort(LAST).group_by(by).agg(pl.col("count").sum(), pl.col(LAST).last())
     return counted.select(*by, "count", *LAST)

@@ -82,13 +82,13 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
     due = view.due(kept, at).filter(pl.col(DUE).is_not_null())
     # An entity that nothing is due for shows zeros for good: nothing of it needs to be kept.
     alive = changed.drop(DUE, "by_event").join(due, on=view.entity).select(resting.columns)
+    entities = pl.concat([resting, alive])
     over = changed.join(due, on=view.entity, how="anti")
-    kept = _of(kept, alive, view, rest=over)
-    entities = alive
-    if resting.height:
-        entities = pl.concat([resting, alive])
-        kept = _together(_of(tiles, resting, view, rest=changed), kept)
-    return Step(WindowedState(kept, entities), rows, entities[DUE].min(), capped)  # type: ignore[arg-type]
+    parts = [_of(tiles, resting, view, rest=changed), _of(kept, alive, view, rest=over)]
+    tiles = Tiles(
+        pl.concat([part.numbers for part in parts]), pl.concat([part.values for part in parts])
+    )
+    return Step(WindowedState(tiles, entities), rows, entities[DUE].min(), capped)  # type: ignore[arg-type]
 
 
 def _entities(view: WindowSet, events: pl.DataFrame) -> pl.DataFrame:
@@ -108,12 +108,10 @@ def _of(tiles: Tiles, entities: pl.DataFrame, view: WindowSet, *, rest: pl.DataF
     """The tiles of those entities; the `rest` are all others that have some."""
     if rest.is_empty():
         return tiles
+    if entities.is_empty():
+        return Tiles(tiles.numbers.clear(), tiles.values.clear())
     by = entities.select(view.entity)
     return Tiles(
         tiles.numbers.join(by, on=view.entity, how="semi"),
         tiles.values.join(by, on=view.entity, how="semi"),
     )
-
-
-def _together(one: Tiles, other: Tiles) -> Tiles:
-    return Tiles(pl.concat([one.numbers, other.numbers]), pl.concat([one.values, other.values]))
