@@ -15,7 +15,7 @@ from redis import Redis
 __all__ = ["Sample", "watch"]
 
 # What a reading can be too late by, with the time that Redis takes to answer.
-LOOK_EVERY_S = 0.005
+LOOK_EVERY_S = 0.02
 MS_US = 1000
 
 

@@ -23,7 +23,7 @@ GIVE_UP_S = 30
 CONNECT_S = 10
 WAIT_S = 0.1
 # Long enough to fill batches, far below what a reader of the features could notice.
-LINGER_MS = 5
+LINGER_MS = 25
 
 
 def _headers(sent: Sent) -> list[tuple[str, Any]]:
