@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import polars as pl
 import polars.selectors as cs
@@ -24,7 +25,17 @@ from streaming.boards import Boards
 from streaming.event_stage import PLACE
 from streaming.jobs import Job
 from streaming.packing import gather
-from streaming.ports import DEAD, Clock, Epoch, EpochStore, Output, Sink, Sinks, no_refusals
+from streaming.ports import (
+    DEAD,
+    Clock,
+    Epoch,
+    EpochStore,
+    Output,
+    Sink,
+    Sinks,
+    committed_already,
+    no_refusals,
+)
 from streaming.report import EpochReport, Listener, Totals, capped_keys, late_for, log_epoch
 from streaming.source import EndOffsets
 from streaming.task import tell_tasks
@@ -47,6 +58,23 @@ class LostEpoch(Exception):
             f"({checkpoint_id}) has it: the two belong to different databases, or one was restored "
             "from a backup. Restore the one that fits, or start again in an empty home."
         )
+
+
+class _Otherwise(Exception):
+    """PostgreSQL has not taken the epoch as it was asked to."""
+
+
+class _Stored(NamedTuple):
+    """What PostgreSQL has of an epoch and since when (`perf_counter`); how long the other stores
+    took from then on, and what they refused.
+    """
+
+    epoch: Epoch
+    output: Output
+    clock: Clock
+    at: float
+    seconds: dict[str, float]
+    refused: pl.DataFrame
 
 
 class EpochRunner:
@@ -138,12 +166,12 @@ class EpochRunner:
             committed_at_us=_now_us(),
         )
         output = self._output(frames, rows_in)
-        epoch, output, after = self.store.commit(asked, output, after)
+        stored = self._stored(asked, output, after)
+        epoch, output, after = stored.epoch, stored.output, stored.clock
         if epoch is not asked:  # what was shown is not what was written
             self.boards.forget()
-        stages = {"process": processed - started, self.store.name: time.perf_counter() - processed}
-        seconds, refused = self._follow(epoch, output)
-        stages |= seconds
+        stages = {"process": processed - started, self.store.name: stored.at - processed}
+        stages |= stored.seconds
         self.clock = after
         lag = {} if ends is None else _unread(after, ends)
         stats, limits = frames.get("stats"), frames.get("limits")
@@ -157,7 +185,7 @@ class EpochRunner:
             stages=stages,
             late_for=late_for(limits),
             capped=capped_keys(limits),
-            refused=pl.concat([output.refused, refused]),
+            refused=pl.concat([output.refused, stored.refused]),
             lag=lag,
             live_keys=None if stats is None else int(stats["live_keys"].sum()),
             state_bytes=self.state_bytes(),
@@ -166,24 +194,37 @@ class EpochRunner:
         for listener in self.listeners:
             listener(report)
 
-    def _follow(self, epoch: Epoch, output: Output) -> tuple[dict[str, float], pl.DataFrame]:
-        """The other stores write side by side: each can repeat an epoch without the others.
+    def _stored(self, asked: Epoch, output: Output, clock: Clock) -> _Stored:
+        """In all stores: PostgreSQL decides, the others follow side by side.
 
-        Returns the seconds by store, and what they refused.
+        Each can repeat an epoch without the others. What nobody sees of their work they do while
+        PostgreSQL does its own, for the epoch that is asked for; where it has another, again.
         """
+        decided: Future[bool] = Future()
 
-        def written(sink: Sink) -> tuple[float, pl.DataFrame]:
-            begun = time.perf_counter()
-            refused = sink.write(epoch, output)
-            return time.perf_counter() - begun, refused
+        def when_committed() -> None:
+            if not decided.result():
+                raise _Otherwise
 
         with ThreadPoolExecutor(max_workers=max(1, len(self.sinks))) as pool:
-            done = list(pool.map(written, self.sinks))
+            writing = [
+                pool.submit(_written, sink, asked, output, when_committed) for sink in self.sinks
+            ]
+            try:
+                epoch, kept, after = self.store.commit(asked, output, clock)
+            except BaseException:
+                decided.set_result(False)
+                raise
+            at = time.perf_counter()
+            decided.set_result(kept is output)
+            if kept is not output:
+                writing = [pool.submit(_written, sink, epoch, kept) for sink in self.sinks]
+            done = [one.result() for one in writing]
         refused = pl.concat([no_refusals(), *(refused for _, refused in done)])
         if refused.height:
             self.store.set_aside(epoch, refused)
-        names = [sink.name for sink in self.sinks]
-        return dict(zip(names, (seconds for seconds, _ in done), strict=True)), refused
+        seconds = {sink.name: ended - at for sink, (ended, _) in zip(self.sinks, done, strict=True)}
+        return _Stored(epoch, kept, after, at, seconds, refused)
 
     def _clock_before(self, checkpoint_id: str, number: int) -> Clock:
         if self.clock is None:
@@ -241,6 +282,17 @@ class EpochRunner:
             self.drained_at_us = None
         elif output.rows_in or self.drained_at_us is None:
             self.drained_at_us = _now_us()
+
+
+def _written(
+    sink: Sink,
+    epoch: Epoch,
+    output: Output,
+    when_committed: Callable[[], None] = committed_already,
+) -> tuple[float, pl.DataFrame]:
+    """When it was done, and what was refused."""
+    refused = sink.write(epoch, output, when_committed=when_committed)
+    return time.perf_counter(), refused
 
 
 def feature_rows(view: str, rows: pl.DataFrame) -> pl.DataFrame:

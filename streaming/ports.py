@@ -6,7 +6,7 @@ row; the other stores follow and must take a repeated epoch without changing any
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,6 +20,7 @@ __all__ = [
     "EpochStore",
     "Output",
     "Sink",
+    "committed_already",
     "no_refusals",
     "refusals",
 ]
@@ -131,13 +132,27 @@ class EpochStore(Protocol):
         """Keep what the sinks refused (`REFUSED`), once."""
 
 
+def committed_already() -> None:
+    """The epoch is in PostgreSQL."""
+
+
 class Sink(Protocol):
     """A store that follows; `write` of the same epoch twice has the effect of once."""
 
     name: str
 
-    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
-        """Returns the rows that it will never take (`REFUSED`); raises what may pass."""
+    def write(
+        self,
+        epoch: Epoch,
+        output: Output,
+        *,
+        when_committed: Callable[[], None] = committed_already,
+    ) -> pl.DataFrame:
+        """Returns the rows that it will never take (`REFUSED`); raises what may pass.
+
+        Before it does what anybody could see it calls `when_committed`, which returns when
+        PostgreSQL has the epoch, and raises if that has come out otherwise.
+        """
 
     def close(self) -> None: ...
 

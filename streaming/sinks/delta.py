@@ -6,7 +6,7 @@ which epochs it holds and a repeated one is skipped. An empty frame makes no com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import polars as pl
 import pyarrow as pa
@@ -16,7 +16,7 @@ from features.columns import polars_schema, polars_type
 from features.contract import Contract
 from features.contracts import CONTRACTS
 from features.views import VIEWS, FeatureView
-from streaming.ports import Epoch, Output, no_refusals
+from streaming.ports import Epoch, Output, committed_already, no_refusals
 from streaming.sinks.lake_tables import LakeTable, archive_of, log_of, nullable_schema
 
 __all__ = ["DeltaSink"]
@@ -55,12 +55,26 @@ class DeltaSink:
         for table in [*(self._archives[t] for t in topics), *(self._logs[v] for v in views)]:
             self._table(table)
 
-    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
+    def write(
+        self,
+        epoch: Epoch,
+        output: Output,
+        *,
+        when_committed: Callable[[], None] = committed_already,
+    ) -> pl.DataFrame:
         """Append the epoch to every table that does not hold it yet."""
-        for topic, events in output.events.items():
-            self._append(self._archives[topic], epoch, _archived(epoch, events))
-        for view in self._logs.keys() & {*output.rows, *output.gone}:
-            self._append(self._logs[view], epoch, self._changes(view, epoch, output))
+        frames = [
+            (self._archives[topic], _archived(epoch, events))
+            for topic, events in output.events.items()
+        ]
+        frames += [
+            (self._logs[view], self._changes(view, epoch, output))
+            for view in self._logs.keys() & {*output.rows, *output.gone}
+        ]
+        tables = [(table, _as_arrow(table, rows)) for table, rows in frames if rows.height]
+        when_committed()
+        for table, rows in tables:
+            self._append(table, epoch, rows)
         return no_refusals()
 
     def replace(self, view: str, epochs: Iterable[tuple[Epoch, Output]], where: str) -> int:
@@ -93,16 +107,14 @@ class DeltaSink:
         rows = _changes(self._logs[view], output, view)
         return _logged(epoch, self._versions[view], rows)
 
-    def _append(self, table: LakeTable, epoch: Epoch, rows: pl.DataFrame) -> None:
-        if rows.is_empty():
-            return
+    def _append(self, table: LakeTable, epoch: Epoch, rows: pa.Table) -> None:
         delta = self._table(table)
         if _newest(delta, epoch.checkpoint_id) >= epoch.number:
             return
         mark = Transaction(epoch.checkpoint_id, epoch.number)
         write_deltalake(
             delta,
-            _as_arrow(table, rows),
+            rows,
             mode="append",
             commit_properties=CommitProperties(app_transactions=[mark]),
         )

@@ -4,7 +4,7 @@ nothing but the clock, for benchmarks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import polars as pl
 from features.breaker import Limits, SourceHealth
 from features.columns import Column, ColumnType, polars_schema
 from features.views import VIEWS, FeatureView
-from streaming.ports import DEAD, REFUSED, Clock, Epoch, Output, no_refusals
+from streaming.ports import DEAD, REFUSED, Clock, Epoch, Output, committed_already, no_refusals
 from streaming.source_watch import HealthStoreAway
 
 __all__ = ["ClockStore", "MemoryEpochStore", "MemoryHealthStore", "MemorySink"]
@@ -203,8 +203,15 @@ class MemorySink:
     def __post_init__(self) -> None:
         self._rows = _Rows(self.views)
 
-    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
+    def write(
+        self,
+        epoch: Epoch,
+        output: Output,
+        *,
+        when_committed: Callable[[], None] = committed_already,
+    ) -> pl.DataFrame:
         """Take the epoch unless it, or a later one of its checkpoint, is here."""
+        when_committed()
         if epoch.number <= self._newest.get(epoch.checkpoint_id, -1):
             return no_refusals()
         self._newest[epoch.checkpoint_id] = epoch.number

@@ -14,7 +14,7 @@ hash is of the same or a newer version is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from redis.retry import Retry
 
 from features.columns import Column, ColumnType
 from features.views import VIEWS, FeatureView
-from streaming.ports import Epoch, Output, no_refusals, refusals
+from streaming.ports import Epoch, Output, committed_already, no_refusals, refusals
 from streaming.sinks.halves import in_halves
 from streaming.sinks.redis_text import from_text, key_of, text_of
 
@@ -133,6 +133,18 @@ class _Run(NamedTuple):
     rows: range
 
 
+class _Ready(NamedTuple):
+    """Rows of a view as the script takes them: the names of their fields, their keys (see `_keys`),
+    the values of each in msgpack, and what their entities are called.
+    """
+
+    view: str
+    names: bytes
+    keys: list[list[str]]
+    rows: list[bytes]
+    entities: pl.Series
+
+
 class _Sent(NamedTuple):
     """How many hashes were written, as they were not there, and what was refused."""
 
@@ -159,24 +171,29 @@ class RedisSink:
         self._script = self._client.register_script(SCRIPT)
         self._delete = self._client.register_script(DELETE)
 
-    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
+    def write(
+        self,
+        epoch: Epoch,
+        output: Output,
+        *,
+        when_committed: Callable[[], None] = committed_already,
+    ) -> pl.DataFrame:
         """Write every changed row of every view that has a Redis key, and drop what is gone.
 
         Refused is a row whose key holds something that is not ours.
         """
-        refused = [no_refusals()]
+        ready = [
+            one
+            for name, rows in output.rows.items()
+            if self._views[name].redis_key
+            for one in self._changed(self._views[name], epoch, rows)
+        ]
+        when_committed()
         for name, entities in output.gone.items():
             if self._views[name].redis_key:
                 self.drop(name, entities, (epoch.generation, epoch.number))
-        for name, rows in output.rows.items():
-            view = self._views[name]
-            if not view.redis_key:
-                continue
-            # Events renew the time to live; the passing of time does not, and revives nothing.
-            parts = rows.filter("by_event"), rows.filter(~pl.col("by_event"))
-            for part, ttl_ms in zip(parts, (view.ttl_seconds * 1000, 0), strict=True):
-                refused += self._put(view, epoch, part, ttl_ms=ttl_ms)
-        return pl.concat(refused)
+        refused = [one for rows, run in ready for one in self._send(rows, [run]).refused]
+        return pl.concat([no_refusals(), *refused])
 
     def restore(self, name: str, rows: pl.DataFrame, *, now_us: int) -> int:
         """Write rows as `online.<name>` has them, each in the version that it has there.
@@ -188,7 +205,7 @@ class RedisSink:
         ends = pl.col("updated_at").dt.timestamp("us") + view.ttl_seconds * 1_000_000
         left_ms = (ends - now_us) // 1000
         alive = rows.with_columns(left_ms=left_ms).filter(pl.col("left_ms") > 0).sort(VERSION)
-        return self._send(view, alive, _runs_of(alive)).written
+        return self._send(self._ready(view, alive), _runs_of(alive)).written
 
     def drop(self, name: str, entities: pl.DataFrame, version: tuple[int, int]) -> int:
         """Delete what Redis has of these entities, unless it is of that version (generation, epoch)
@@ -231,31 +248,42 @@ class RedisSink:
         texts = pl.DataFrame(known, schema=dict.fromkeys(view.key, pl.String), orient="row")
         return texts.select(map(from_text, view.entity))
 
-    def _put(
-        self, view: FeatureView, epoch: Epoch, rows: pl.DataFrame, *, ttl_ms: int
-    ) -> list[pl.DataFrame]:
+    def _changed(
+        self, view: FeatureView, epoch: Epoch, rows: pl.DataFrame
+    ) -> Iterator[tuple[_Ready, _Run]]:
+        """Events renew the time to live; the passing of time does not, and revives nothing."""
         stamped = rows.with_columns(
             updated_at=pl.lit(epoch.committed_at_us).cast(UTC),
             feature_version=pl.lit(view.version),
         )
-        run = _Run(epoch.generation, epoch.number, ttl_ms, range(rows.height))
-        return self._send(view, stamped, [run]).refused
+        parts = stamped.filter("by_event"), stamped.filter(~pl.col("by_event"))
+        for part, ttl_ms in zip(parts, (view.ttl_seconds * 1000, 0), strict=True):
+            if part.height:
+                run = _Run(epoch.generation, epoch.number, ttl_ms, range(part.height))
+                yield self._ready(view, part), run
 
-    def _send(self, view: FeatureView, rows: pl.DataFrame, runs: Iterable[_Run]) -> _Sent:
-        """Write those rows."""
-        if rows.is_empty():
-            return _Sent(0, [])
+    def _ready(self, view: FeatureView, rows: pl.DataFrame) -> _Ready:
+        """The rows as the script takes them."""
         columns = (*view.columns, *STAMPS)
-        names = self._encode([column.name for column in columns])
         lists = [pl.col(name).alias(f"list:{name}") for name in view.redis_lists]
-        texts = rows.select(*map(text_of, columns), *lists).rows()
-        keys, written = self._keys(view, rows), [0]
+        texts = rows.select(*map(text_of, columns), *lists)
+        return _Ready(
+            view.name,
+            self._encode([column.name for column in columns]),
+            self._keys(view, rows),
+            list(map(self._encode, texts.iter_rows())),
+            rows.select(pl.concat_str(view.key, separator="|")).to_series(),
+        )
+
+    def _send(self, ready: _Ready, runs: Iterable[_Run]) -> _Sent:
+        """Write those rows."""
+        written = [0]
 
         def call(run: _Run, part: range) -> None:
             chunk = slice(part.start, part.stop)
-            head = (run.generation, run.epoch, run.ttl_ms, names)
-            args: list[int | bytes] = [*head, *map(self._encode, texts[chunk])]
-            found = self._script(keys=[key for of in keys for key in of[chunk]], args=args)
+            args: list[int | bytes] = [run.generation, run.epoch, run.ttl_ms, ready.names]
+            args += ready.rows[chunk]
+            found = self._script(keys=[key for of in ready.keys for key in of[chunk]], args=args)
             written.append(int(found))
 
         def send(run: _Run) -> list[tuple[range, Exception]]:
@@ -263,11 +291,10 @@ class RedisSink:
 
         # While the server works on one call, the next is made ready.
         refused = [one for found in self._calls.map(send, _calls_of(runs)) for one in found]
-        names_of = rows.select(pl.concat_str(view.key, separator="|")).to_series()
         return _Sent(
             sum(written),
             [
-                refusals(self.name, view.name, names_of[part.start : part.stop], str(error))
+                refusals(self.name, ready.view, ready.entities[part.start : part.stop], str(error))
                 for part, error in refused
             ],
         )

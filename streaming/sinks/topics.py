@@ -5,7 +5,7 @@ A repeated epoch sends the same messages again; `message_id`, the same each time
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from features.topics import DEAD_LETTERS
 from features.views import VIEWS, FeatureView, Messages
-from streaming.ports import Epoch, Output, no_refusals, refusals
+from streaming.ports import Epoch, Output, committed_already, no_refusals, refusals
 
 __all__ = ["DeadLetterTopicSink", "FeatureTopicSink", "NotDelivered"]
 
@@ -47,10 +47,17 @@ class DeadLetterTopicSink:
         self._producer = Producer({"bootstrap.servers": brokers, **SETTINGS})
         self._topic = topic
 
-    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
+    def write(
+        self,
+        epoch: Epoch,
+        output: Output,
+        *,
+        when_committed: Callable[[], None] = committed_already,
+    ) -> pl.DataFrame:
         """Send the rejected events of the epoch; raises `NotDelivered`."""
         letters = output.dead.iter_rows(named=True)
         messages = [_letter(letter) for letter in letters]
+        when_committed()
         return _deliver(self._producer, self._topic, epoch, messages)
 
     def close(self) -> None:
@@ -69,17 +76,22 @@ class FeatureTopicSink:
         self._producer = Producer({"bootstrap.servers": brokers, **SETTINGS})
         self._views = views
 
-    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
+    def write(
+        self,
+        epoch: Epoch,
+        output: Output,
+        *,
+        when_committed: Callable[[], None] = committed_already,
+    ) -> pl.DataFrame:
         """Send what has changed and what rules have found; raises `NotDelivered`."""
-        refused = [no_refusals()]
-        for topic, found in output.sent.items():
-            refused.append(_deliver(self._producer, topic, epoch, _found(found)))
+        sent = [(topic, _found(found)) for topic, found in output.sent.items()]
         for name, rows in output.rows.items():
             view = self._views[name]
             if view.messages is not None:
-                sent = _messages(view, view.messages, epoch, rows)
-                refused.append(_deliver(self._producer, view.messages.topic, epoch, sent))
-        return pl.concat(refused)
+                sent.append((view.messages.topic, _messages(view, view.messages, epoch, rows)))
+        when_committed()
+        refused = [_deliver(self._producer, topic, epoch, messages) for topic, messages in sent]
+        return pl.concat([no_refusals(), *refused])
 
     def close(self) -> None:
         """Wait for what is under way."""

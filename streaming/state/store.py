@@ -14,10 +14,16 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from pyspark.sql.streaming.stateful_processor import StatefulProcessorHandle
+from pyspark.sql.types import BinaryType, LongType, StructType
+
+from streaming.state.nearby import Nearby
 
 __all__ = ["Cell", "MapState", "State"]
 
 CELLS = 0
+# Said as text, each would be parsed by Spark twice in each task.
+NUMBER = StructType().add("number", LongType())
+BLOB = StructType().add("blob", BinaryType())
 T = TypeVar("T")
 _decode = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.msgpack.Encoder().encode
@@ -37,7 +43,9 @@ class State:
     """Cells and blobs; cells can be used while it is `opened`."""
 
     def __init__(self, handle: StatefulProcessorHandle) -> None:
-        self._map: MapState = handle.getMapState("state", "number long", "blob binary")
+        self._map: MapState = handle.getMapState("state", NUMBER, BLOB)
+        is_spark = isinstance(handle, StatefulProcessorHandle)
+        self._nearby = Nearby.of_worker() if is_spark else None
         self._cells: dict[str, msgspec.Raw] = {}
         # What has changed since it was opened; None stands for a blob that was removed.
         self._changed: dict[int, bytes | None] = {}
@@ -67,6 +75,8 @@ class State:
                 self._map.removeKey((number,))
             else:
                 self._map.updateValue((number,), (blob,))
+            if self._nearby and number != CELLS:
+                self._nearby.drop(number) if blob is None else self._nearby.write(number, blob)
         self._changed.clear()
 
     def cell(self, name: str, type_: type[T]) -> Cell[T]:
@@ -77,6 +87,8 @@ class State:
         """The blob of that number."""
         if number in self._changed:
             return self._changed[number]
+        if self._nearby and number != CELLS and (blob := self._nearby.read(number)) is not None:
+            return blob
         found = self._map.getValue((number,))
         return None if found is None else bytes(found[0])
 

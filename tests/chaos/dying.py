@@ -99,7 +99,10 @@ class InOrder:
         self._point = point
         self._chosen = chosen
 
-    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
+    def write(
+        self, epoch: Epoch, output: Output, *, when_committed: Callable[[], None]
+    ) -> pl.DataFrame:
+        when_committed()
         is_mine = self._chosen(epoch, output)
         refused = no_refusals()
         for sink in self._sinks:
