@@ -30,7 +30,16 @@ from features.webtoon_reads import EPISODE, EXPERIMENT, SEGMENT, USER
 from features.webtoon_session import WEBTOON_SESSION, reading
 from features.window_set import WindowSet
 
-__all__ = ["PATTERNS", "VIEWS", "FeatureView", "Messages", "Source", "view_named", "views_of"]
+__all__ = [
+    "PATTERNS",
+    "VIEWS",
+    "FeatureView",
+    "Messages",
+    "Source",
+    "as_they_are",
+    "view_named",
+    "views_of",
+]
 
 
 PATTERNS = "patterns"

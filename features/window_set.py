@@ -74,6 +74,17 @@ class WindowSet:
         return self._rows.columns
 
     @property
+    def inputs(self) -> frozenset[str]:
+        """The columns of rows that it looks at, where they have them."""
+        used = (
+            *(grid.aggregation for grid in self.grids),
+            *(one.aggregation for one in self.latest),
+        )
+        of = {one.of for one in used if one.of is not None}
+        tested = {name for one in used for name in one.where}
+        return frozenset({*self.entity, "event_at", "event_id", SIGN, IS_EVENT, *of, *tested})
+
+    @property
     def partials(self) -> tuple[str, ...]:
         """The columns of `Tiles.numbers` beside entity and place."""
         return tuple(self._parts)

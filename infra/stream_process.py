@@ -28,9 +28,6 @@ __all__ = ["run_stream"]
 
 # What every call to a JVM that is no more raises.
 NO_JVM = (Py4JNetworkError, ConnectionError)
-# Somebody waits for a stream that goes on, from its first minute; in its first minutes the JVM's
-# optimising compiler takes up to a fifth of two cores. It is worth that where a backlog is read.
-SOON_COMPILED = ("-XX:TieredStopAtLevel=1",)
 
 
 def run_stream(
@@ -47,8 +44,7 @@ def run_stream(
     """
     with _errors_of_ours(settings.home / "logs" / "spark.log"):
         _look_before_starting(jobs, settings, endpoints)
-        java_options = () if available_now else SOON_COMPILED
-        spark = spark_session(settings, master, java_options=java_options)
+        spark = spark_session(settings, master)
         try:
             # After Spark's start, which puts a handler of its own on Ctrl-C.
             with (

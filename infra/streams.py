@@ -61,7 +61,6 @@ def spark_session(
     hive_site: Path | None = None,
     *,
     reads_lake: bool = False,
-    java_options: Sequence[str] = (),
 ) -> SparkSession:
     """The session of this process; with `hive_site` it knows tables by name."""
     scratch = settings.home / "spark"
@@ -72,7 +71,7 @@ def spark_session(
             master=master,
             driver_memory=settings.driver_memory,
             shuffle_partitions=settings.shuffle_partitions,
-            java_options=(*class_sharing("spark"), *java_options),
+            java_options=class_sharing("spark"),
             scratch=scratch,
             log_file=settings.home / "logs" / "spark.log",
             hive_site=hive_site,

@@ -19,7 +19,7 @@ from features.contracts import CONTRACTS
 from features.decoding import event_schema
 from features.dedup import SEEN, Sifted, sift
 from features.dimensions import Dimensions
-from features.feeds import Feed
+from features.feeds import Feed, Source
 from streaming.decode_stage import key_of_event
 from streaming.isolation import Blobs, isolated, reason_of
 from streaming.jobs import Job
@@ -50,7 +50,7 @@ class EventStage(StatefulProcessor):
         self.topics = job.topics
         self.keys = {topic: key_of_event(key) for topic, key in job.key_of.items()}
         self.views = job.views_of_events
-        self.feeds = job.feeds
+        self.feeds = {feed: job.columns_of(feed) for feed in job.feeds}
         self.dimensions = dimensions
         self.buckets = buckets
 
@@ -105,10 +105,18 @@ class EventStage(StatefulProcessor):
         with self._state.opened():
             fresh = self._accept(blobs, now, outcome)
             changed = self._sessions(fresh, now, outcome)
-        for feed in self.feeds:
+        made: dict[tuple[str, Source], pl.DataFrame] = {}
+        for feed, columns in self.feeds.items():
             rows = changed.get(feed.of, fresh.get(feed.of))
-            if rows is not None and rows.height:
-                self._feed(feed, rows, outcome)
+            if rows is None or rows.is_empty():
+                continue
+            # Several feeds may be of the same rows, by another key.
+            if (feed.of, feed.rows) not in made:
+                made[feed.of, feed.rows] = feed.rows(rows, self.dimensions)
+            fed = made[feed.of, feed.rows]
+            if columns is not None:
+                fed = fed.select(name for name in fed.columns if name in columns)
+            self._feed(feed, fed, outcome)
 
     def _accept(self, blobs: Blobs, now: int, outcome: Outcome) -> dict[str, pl.DataFrame]:
         """Sift what came; returns what is new of each topic."""
@@ -148,9 +156,8 @@ class EventStage(StatefulProcessor):
         return changed
 
     def _feed(self, feed: Feed, rows: pl.DataFrame, outcome: Outcome) -> None:
-        made = feed.rows(rows, self.dimensions)
         labels = bucket_labels(self.buckets)
-        for bucket, blob in sorted_by(made, made[feed.key], self.buckets):
+        for bucket, blob in sorted_by(rows, rows[feed.key], self.buckets):
             outcome.rows.append((labels[bucket], f"{FEED}{feed.name}", blob))
 
     def _drop(

@@ -14,7 +14,7 @@ from features.contracts.sources import SOURCES
 from features.errors import UnknownName
 from features.feeds import Feed
 from features.topics import TICKS
-from features.views import VIEWS, FeatureView
+from features.views import VIEWS, FeatureView, as_they_are
 
 __all__ = ["JOBS", "Job", "job_named"]
 
@@ -57,6 +57,14 @@ class Job:
         """What those are made of, each once."""
         used = {view.feed.name: view.feed for view in self.views_of_feeds if view.feed}
         return tuple(used.values())
+
+    def columns_of(self, feed: Feed) -> frozenset[str] | None:
+        """The columns of a feed that its views look at; None where that cannot be told."""
+        views = [view for view in self.views_of_feeds if view.feed == feed]
+        windows = [view.windows for view in views if view.windows and view.source is as_they_are]
+        if feed.watched or len(windows) < len(views):
+            return None
+        return frozenset({feed.key}).union(*(one.inputs for one in windows))
 
     def only(self, views: Iterable[str]) -> Job:
         """The same job with fewer views."""

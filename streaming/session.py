@@ -27,6 +27,15 @@ WITH_LAKE = {
 # Throughput counts, and a collection of packed rows is short: the parallel collector leaves the
 # cores to the tasks.
 COLLECTOR = "-XX:+UseParallelGC"
+# The optimising compiler takes a core for minutes, most of it for what runs once for each task. Ten
+# times its thresholds leave it what runs for each record.
+COMPILER = (
+    "-XX:Tier4InvocationThreshold=50000",
+    "-XX:Tier4MinInvocationThreshold=6000",
+    "-XX:Tier4CompileThreshold=150000",
+    "-XX:Tier4BackEdgeThreshold=400000",
+)
+JVM = " ".join((COLLECTOR, *COMPILER))
 # A cluster has its own addresses, and its own way to write a checkpoint.
 ON_ONE_MACHINE = {
     "spark.driver.host": "127.0.0.1",
@@ -129,7 +138,7 @@ def _chosen(options: SparkOptions) -> dict[str, str]:
         **(WITH_LAKE if options.reads_lake or hive else {}),
         **({"spark.sql.catalogImplementation": "hive"} if hive else {}),
         "spark.driver.extraClassPath": os.pathsep.join([*hive, *jars]),
-        "spark.driver.extraJavaOptions": " ".join((COLLECTOR, *map(_quoted, options.java_options))),
+        "spark.driver.extraJavaOptions": " ".join((JVM, *map(_quoted, options.java_options))),
         "spark.driver.memory": options.driver_memory,
         "spark.local.dir": str(options.scratch),
         "spark.sql.warehouse.dir": str(options.scratch / "warehouse"),
@@ -159,7 +168,7 @@ def _fixed() -> dict[str, str]:
         "spark.executorEnv.PYTHONWARNINGS": "ignore::FutureWarning",
         # One Arrow batch for each task: packing pays by the batch.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
-        "spark.executor.extraJavaOptions": COLLECTOR,
+        "spark.executor.extraJavaOptions": JVM,
         # What is packed is compressed already.
         "spark.shuffle.compress": "false",
         # An exchange of a few packed rows has nothing that adaptive execution could adapt.

@@ -10,6 +10,7 @@ have imported. So what a task has imported is kept out of that.
 
 import gc
 import sys
+from functools import partial
 from typing import BinaryIO
 
 import pandas as pd  # noqa: F401
@@ -25,7 +26,9 @@ main = pyspark.worker.main
 def run_task(infile: BinaryIO, outfile: BinaryIO) -> None:
     """Spark's own, and then nothing that it imported is garbage."""
     global known  # noqa: PLW0603 - of the process
-    main(infile, outfile)
+    from streaming.polars_thread import on_polars_thread  # noqa: PLC0415 - not before the fork
+
+    on_polars_thread(partial(main, infile, outfile))
     if len(sys.modules) > known:
         gc.freeze()
         known = len(sys.modules)

@@ -128,6 +128,28 @@ def test_a_new_generation_replaces_and_an_old_one_does_not(store: Driven) -> Non
     assert store.rows() == expected(newer, {"note": "new"})
 
 
+@pytest.mark.parametrize("kind", ["sink", "delta", REDIS])
+def test_nothing_shows_before_the_epoch_is_committed(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    store = driven(kind, request, tmp_path)
+    sink = store.store if isinstance(store, DrivenMemory) else store.sink  # type: ignore[attr-defined]
+    store.write(epoch(1), output({"note": "first"}))
+    before = store.dump()
+
+    def look() -> None:
+        assert store.dump() == before
+
+    def otherwise() -> None:
+        raise RuntimeError("another epoch")
+
+    with pytest.raises(RuntimeError, match="another epoch"):
+        sink.write(epoch(2), output({"note": "second"}), when_committed=otherwise)
+    look()
+    sink.write(epoch(2), output({"note": "second"}), when_committed=look)
+    assert store.rows() == expected(epoch(2), {"note": "second"})
+
+
 def test_an_empty_epoch_is_one_too(store: Driven) -> None:
     store.write(epoch(0), output({"note": "first"}))
     before = store.dump()

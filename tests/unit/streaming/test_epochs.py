@@ -20,7 +20,8 @@ from streaming.epochs import EpochRunner, LostEpoch
 from streaming.jobs import JOBS
 from streaming.outcome import Outcome
 from streaming.packing import to_blob
-from streaming.sinks.memory import ClockStore, MemoryEpochStore
+from streaming.ports import Epoch, Output
+from streaming.sinks.memory import ClockStore, MemoryEpochStore, MemorySink
 
 SECOND = 1_000_000
 
@@ -131,3 +132,44 @@ def test_a_rank_that_a_failed_epoch_did_not_write_is_written_later(
             job(episode("b", 20), 1)
     job(episode("b", 20), 1)
     assert ranks(store) == {"b": 1, "a": 2}
+
+
+class Follower(MemorySink):
+    """Says what it was given, and whether it got as far as writing."""
+
+    def write(self, epoch: Epoch, output: Output, **named: Any) -> pl.DataFrame:
+        made.append(("ready", epoch.committed_at_us))
+        refused = super().write(epoch, output, **named)
+        made.append(("written", epoch.committed_at_us))
+        return refused
+
+
+made: list[tuple[str, int]] = []
+
+
+def test_stores_follow_what_the_first_attempt_of_an_epoch_wrote(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made.clear()
+    store = MemoryEpochStore()
+    of_episodes(store, monkeypatch, at_s=100)(episode("a", 10), 0)
+    again = of_episodes(store, monkeypatch, at_s=101)
+    again.sinks = [Follower()]
+    again(episode("a", 10), 0)
+    at, first = 101 * SECOND, 100 * SECOND
+    assert sorted(made) == [("ready", first), ("ready", at), ("written", first)]
+
+
+def test_no_store_follows_an_epoch_that_is_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made.clear()
+    store = MemoryEpochStore()
+    job = of_episodes(store, monkeypatch, at_s=100)
+    job.sinks = [Follower()]
+
+    def away(*_: object) -> None:
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(store, "commit", away)
+    with pytest.raises(ConnectionError, match="away"):
+        job(episode("a", 10), 0)
+    assert made == [("ready", 100 * SECOND)]
