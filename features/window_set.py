@@ -60,13 +60,17 @@ class WindowSet:
         for grid in self.grids:
             if grid.aggregation.signed and grid.aggregation.kind in (Kind.MIN, Kind.MAX):
                 raise ValueError(f"{grid.name}: no minimum or maximum of what may be taken back.")
+        self._numbered: dict[str, WindowSet] = {}
         self._by_value = (*self.entity, *PLACE, "partial", "value")
         self._no_values = pl.DataFrame(schema={**types, **VALUES})
         self._rows = WindowRows(self.entity, self.grids, self.rates, self.latest, self.scores)
 
     def of_numbered(self, number: str) -> WindowSet:
         """The same features of entities that have a number (UInt32), by the name of its column."""
-        return WindowSet({number: pl.UInt32}, self.grids, self.rates, self.latest, self.scores)
+        if number not in self._numbered:
+            declared = self.grids, self.rates, self.latest, self.scores
+            self._numbered[number] = WindowSet({number: pl.UInt32}, *declared)
+        return self._numbered[number]
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -33,23 +33,24 @@ class EntityStage(StatefulProcessor):
     """The processor of one bucket of entities: each view takes the rows of its feed."""
 
     def __init__(self, job: Job, dimensions: Dimensions) -> None:
-        self.views = job.views_of_feeds
-        self.keys = {feed.name: pl.col(feed.key) for feed in job.feeds}
-        self.watched = [feed for feed in job.feeds if feed.watched]
+        # Sent to every task: the job has names only, and what they stand for is there already.
+        self.job = job
         self.dimensions = dimensions
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declare the state: it lives as long as the checkpoint."""
         state = self._state = State(handle)
+        views = self.job.views_of_feeds
+        self.keys = {feed.name: pl.col(feed.key) for feed in self.job.feeds}
         self._sessions = [
             (view, SessionKeeper(view.name, view.sessions, state))
-            for view in self.views
+            for view in views
             if view.sessions is not None
         ]
-        self._watches = [(feed, WatchKeeper(state)) for feed in self.watched]
+        self._watches = [(feed, WatchKeeper(state)) for feed in self.job.feeds if feed.watched]
         self._windows = [
             (view, WindowedKeeper(view.name, view.windows, state))
-            for view in self.views
+            for view in views
             if view.windows is not None
         ]
 

@@ -47,21 +47,21 @@ class EventStage(StatefulProcessor):
 
     def __init__(self, job: Job, dimensions: Dimensions, buckets: int) -> None:
         """`buckets`: how many the feeds are cut into."""
-        self.topics = job.topics
-        self.keys = {topic: key_of_event(key) for topic, key in job.key_of.items()}
-        self.views = job.views_of_events
-        self.feeds = {feed: job.columns_of(feed) for feed in job.feeds}
+        # Sent to every task: the job has names only, and what they stand for is there already.
+        self.job = job
         self.dimensions = dimensions
         self.buckets = buckets
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Declare the state: it lives as long as the checkpoint."""
         state = self._state = State(handle)
+        self.keys = {topic: key_of_event(key) for topic, key in self.job.key_of.items()}
+        self.feeds = {feed: self.job.columns_of(feed) for feed in self.job.feeds}
         self._seen = Records(state, ("event_id",), SEEN)
-        self._slots = {topic: state.cell(f"{topic} seen", Slots) for topic in self.topics}
+        self._slots = {topic: state.cell(f"{topic} seen", Slots) for topic in self.job.topics}
         self._keepers = [
             (view, SessionKeeper(view.name, view.sessions, state))
-            for view in self.views
+            for view in self.job.views_of_events
             if view.sessions is not None
         ]
 
