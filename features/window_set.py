@@ -80,10 +80,8 @@ class WindowSet:
     @property
     def inputs(self) -> frozenset[str]:
         """The columns of rows that it looks at, where they have them."""
-        used = (
-            *(grid.aggregation for grid in self.grids),
-            *(one.aggregation for one in self.latest),
-        )
+        declared: tuple[Grid | Latest, ...] = (*self.grids, *self.latest)
+        used = [one.aggregation for one in declared]
         of = {one.of for one in used if one.of is not None}
         tested = {name for one in used for name in one.where}
         return frozenset({*self.entity, "event_at", "event_id", SIGN, IS_EVENT, *of, *tested})

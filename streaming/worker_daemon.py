@@ -24,7 +24,7 @@ main = pyspark.worker.main
 
 
 def run_task(infile: BinaryIO, outfile: BinaryIO) -> None:
-    """Spark's own, and then nothing that it imported is garbage."""
+    """Spark's own, on the thread of polars, and then nothing that it imported is garbage."""
     global known  # noqa: PLW0603 - of the process
     from streaming.polars_thread import on_polars_thread  # noqa: PLC0415 - not before the fork
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 __all__ = ["Nearby"]
 
-# What nobody has asked for in this time, every worker that needed it has.
+# Who needs what was stored longer ago has read it; others ask Spark.
 KEPT_S = 60.0
 SWEEP_EVERY_S = 10.0
 
@@ -32,7 +33,7 @@ class Nearby:
     def of_worker(cls) -> Nearby | None:
         """Where Spark lets its workers write, and removes what they wrote; None outside of one."""
         places = os.environ.get("SPARK_LOCAL_DIRS")
-        return None if not places else cls(Path(places.split(",")[0]) / "userflow-state")
+        return None if not places else _nearby(Path(places.split(",")[0]) / "userflow-state")
 
     def read(self, number: int) -> bytes | None:
         """The blob of that number."""
@@ -68,3 +69,8 @@ class Nearby:
                 with suppress(OSError):
                     if time.time() - file.stat().st_mtime > KEPT_S:
                         file.unlink()
+
+
+@cache  # of a worker, which lives longer than a task: it remembers when it has swept
+def _nearby(folder: Path) -> Nearby:
+    return Nearby(folder)

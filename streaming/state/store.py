@@ -56,12 +56,12 @@ class State:
         nothing.
         """
         self._changed.clear()
-        stored = self.get(CELLS)
+        stored = self._of_spark(CELLS)
         self._cells = {} if stored is None else _decode(stored)
         yield
         packed = _encode(self._cells)
         if packed != stored:
-            self.put(CELLS, packed)
+            self._map.updateValue((CELLS,), (packed,))
         self._store()
 
     def begin_with(self, blobs: Iterable[tuple[int, bytes]]) -> None:
@@ -73,10 +73,12 @@ class State:
         for number, blob in self._changed.items():
             if blob is None:
                 self._map.removeKey((number,))
+                if self._nearby:
+                    self._nearby.drop(number)
             else:
                 self._map.updateValue((number,), (blob,))
-            if self._nearby and number != CELLS:
-                self._nearby.drop(number) if blob is None else self._nearby.write(number, blob)
+                if self._nearby:
+                    self._nearby.write(number, blob)
         self._changed.clear()
 
     def cell(self, name: str, type_: type[T]) -> Cell[T]:
@@ -87,8 +89,10 @@ class State:
         """The blob of that number."""
         if number in self._changed:
             return self._changed[number]
-        if self._nearby and number != CELLS and (blob := self._nearby.read(number)) is not None:
-            return blob
+        copy = self._nearby.read(number) if self._nearby else None
+        return self._of_spark(number) if copy is None else copy
+
+    def _of_spark(self, number: int) -> bytes | None:
         found = self._map.getValue((number,))
         return None if found is None else bytes(found[0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ class Spark(StatefulProcessorHandle):
     """A worker's handle that counts what it is asked for."""
 
     def __init__(self) -> None:
-        self.map, self.asked = Counting(), 0
+        self.map = Counting()
 
     def getMapState(self, *_: object) -> MemoryMap:  # type: ignore[override] # noqa: N802
         return self.map
@@ -40,8 +41,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_one_worker_stored_another_finds_without_asking_spark(folder: Path) -> None:
     spark = Spark()
-    with State(spark).opened() as _:
-        pass
     one, other = State(spark), State(spark)
     with one.opened():
         one.cell("cell", list[int]).put([1])
@@ -90,3 +89,18 @@ def test_copies_that_nobody_asked_for_go(tmp_path: Path, monkeypatch: pytest.Mon
     os.utime(tmp_path / "7", (past, past))
     copies.write(8, b"new")
     assert (copies.read(7), copies.read(8)) == (None, b"new")
+
+
+def test_copies_go_although_each_task_makes_a_state_of_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spark = Spark()
+    with State(spark).opened():
+        pass
+    a_minute_later = time.monotonic() + 60
+    monkeypatch.setattr(nearby, "KEPT_S", -1.0)
+    monkeypatch.setattr(time, "monotonic", lambda: a_minute_later)
+    later = State(spark)
+    with later.opened():
+        later.put(7, b"blob")
+    assert list(folder.iterdir()) == []
