@@ -31,9 +31,8 @@ from streaming.ports import (
     Epoch,
     EpochStore,
     Output,
-    Sink,
     Sinks,
-    committed_already,
+    Write,
     no_refusals,
 )
 from streaming.report import EpochReport, Listener, Totals, capped_keys, late_for, log_epoch
@@ -58,10 +57,6 @@ class LostEpoch(Exception):
             f"({checkpoint_id}) has it: the two belong to different databases, or one was restored "
             "from a backup. Restore the one that fits, or start again in an empty home."
         )
-
-
-class _Otherwise(Exception):
-    """PostgreSQL has not taken the epoch as it was asked to."""
 
 
 class _Stored(NamedTuple):
@@ -200,25 +195,13 @@ class EpochRunner:
         Each can repeat an epoch without the others. What nobody sees of their work they do while
         PostgreSQL does its own, for the epoch that is asked for; where it has another, again.
         """
-        decided: Future[bool] = Future()
-
-        def when_committed() -> None:
-            if not decided.result():
-                raise _Otherwise
-
         with ThreadPoolExecutor(max_workers=max(1, len(self.sinks))) as pool:
-            writing = [
-                pool.submit(_written, sink, asked, output, when_committed) for sink in self.sinks
-            ]
-            try:
-                epoch, kept, after = self.store.commit(asked, output, clock)
-            except BaseException:
-                decided.set_result(False)
-                raise
+            ready = [pool.submit(sink.prepared, asked, output) for sink in self.sinks]
+            epoch, kept, after = self.store.commit(asked, output, clock)
             at = time.perf_counter()
-            decided.set_result(kept is output)
             if kept is not output:
-                writing = [pool.submit(_written, sink, epoch, kept) for sink in self.sinks]
+                ready = [pool.submit(sink.prepared, epoch, kept) for sink in self.sinks]
+            writing = [pool.submit(_written, one) for one in ready]
             done = [one.result() for one in writing]
         refused = pl.concat([no_refusals(), *(refused for _, refused in done)])
         if refused.height:
@@ -284,14 +267,9 @@ class EpochRunner:
             self.drained_at_us = _now_us()
 
 
-def _written(
-    sink: Sink,
-    epoch: Epoch,
-    output: Output,
-    when_committed: Callable[[], None] = committed_already,
-) -> tuple[float, pl.DataFrame]:
+def _written(ready: Future[Write]) -> tuple[float, pl.DataFrame]:
     """When it was done, and what was refused."""
-    refused = sink.write(epoch, output, when_committed=when_committed)
+    refused = ready.result()()
     return time.perf_counter(), refused
 
 

@@ -6,6 +6,7 @@ row; the other stores follow and must take a repeated epoch without changing any
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,7 +21,7 @@ __all__ = [
     "EpochStore",
     "Output",
     "Sink",
-    "committed_already",
+    "Write",
     "no_refusals",
     "refusals",
 ]
@@ -132,29 +133,26 @@ class EpochStore(Protocol):
         """Keep what the sinks refused (`REFUSED`), once."""
 
 
-def committed_already() -> None:
-    """The epoch is in PostgreSQL."""
+# Returns the rows that the store will never take (`REFUSED`); raises what may pass.
+Write = Callable[[], pl.DataFrame]
 
 
-class Sink(Protocol):
-    """A store that follows; `write` of the same epoch twice has the effect of once."""
+class Sink(ABC):
+    """A store that follows; to write the same epoch twice has the effect of once."""
 
     name: str
 
-    def write(
-        self,
-        epoch: Epoch,
-        output: Output,
-        *,
-        when_committed: Callable[[], None] = committed_already,
-    ) -> pl.DataFrame:
-        """Returns the rows that it will never take (`REFUSED`); raises what may pass.
+    @abstractmethod
+    def prepared(self, epoch: Epoch, output: Output) -> Write:
+        """Everything that nobody can see is done; what is returned does the rest."""
 
-        Before it does what anybody could see it calls `when_committed`, which returns when
-        PostgreSQL has the epoch, and raises if that has come out otherwise.
-        """
+    def write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
+        """Write an epoch that PostgreSQL has."""
+        return self.prepared(epoch, output)()
 
-    def close(self) -> None: ...
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is open."""
 
 
 Sinks = Sequence[Sink]

@@ -6,7 +6,7 @@ which epochs it holds and a repeated one is skipped. An empty frame makes no com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 import pyarrow as pa
@@ -16,7 +16,7 @@ from features.columns import polars_schema, polars_type
 from features.contract import Contract
 from features.contracts import CONTRACTS
 from features.views import VIEWS, FeatureView
-from streaming.ports import Epoch, Output, committed_already, no_refusals
+from streaming.ports import Epoch, Output, Sink, Write, no_refusals
 from streaming.sinks.lake_tables import LakeTable, archive_of, log_of, nullable_schema
 
 __all__ = ["DeltaSink"]
@@ -26,7 +26,7 @@ UTC = pl.Datetime("us", "UTC")
 CONFIGURATION = {"delta.checkpointInterval": "100"}
 
 
-class DeltaSink:
+class DeltaSink(Sink):
     """`lake` is a folder or a URI.
 
     The application's id is the checkpoint's: a new checkpoint counts its epochs from 0 again, and
@@ -55,13 +55,7 @@ class DeltaSink:
         for table in [*(self._archives[t] for t in topics), *(self._logs[v] for v in views)]:
             self._table(table)
 
-    def write(
-        self,
-        epoch: Epoch,
-        output: Output,
-        *,
-        when_committed: Callable[[], None] = committed_already,
-    ) -> pl.DataFrame:
+    def prepared(self, epoch: Epoch, output: Output) -> Write:
         """Append the epoch to every table that does not hold it yet."""
         frames = [
             (self._archives[topic], _archived(epoch, events))
@@ -72,10 +66,13 @@ class DeltaSink:
             for view in self._logs.keys() & {*output.rows, *output.gone}
         ]
         tables = [(table, _as_arrow(table, rows)) for table, rows in frames if rows.height]
-        when_committed()
-        for table, rows in tables:
-            self._append(table, epoch, rows)
-        return no_refusals()
+
+        def write() -> pl.DataFrame:
+            for table, rows in tables:
+                self._append(table, epoch, rows)
+            return no_refusals()
+
+        return write
 
     def replace(self, view: str, epochs: Iterable[tuple[Epoch, Output]], where: str) -> int:
         """Put what `epochs` change of a view into its log in place of the rows `where` selects.

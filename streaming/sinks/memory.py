@@ -4,8 +4,9 @@ nothing but the clock, for benchmarks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -13,7 +14,7 @@ import polars as pl
 from features.breaker import Limits, SourceHealth
 from features.columns import Column, ColumnType, polars_schema
 from features.views import VIEWS, FeatureView
-from streaming.ports import DEAD, REFUSED, Clock, Epoch, Output, committed_already, no_refusals
+from streaming.ports import DEAD, REFUSED, Clock, Epoch, Output, Sink, Write, no_refusals
 from streaming.source_watch import HealthStoreAway
 
 __all__ = ["ClockStore", "MemoryEpochStore", "MemoryHealthStore", "MemorySink"]
@@ -190,7 +191,7 @@ class ClockStore:
 
 
 @dataclass(slots=True)
-class MemorySink:
+class MemorySink(Sink):
     """A follower that keeps everything: newest rows, archived events, dead letters."""
 
     name: str = "memory"
@@ -203,15 +204,11 @@ class MemorySink:
     def __post_init__(self) -> None:
         self._rows = _Rows(self.views)
 
-    def write(
-        self,
-        epoch: Epoch,
-        output: Output,
-        *,
-        when_committed: Callable[[], None] = committed_already,
-    ) -> pl.DataFrame:
+    def prepared(self, epoch: Epoch, output: Output) -> Write:
         """Take the epoch unless it, or a later one of its checkpoint, is here."""
-        when_committed()
+        return partial(self._take, epoch, output)
+
+    def _take(self, epoch: Epoch, output: Output) -> pl.DataFrame:
         if epoch.number <= self._newest.get(epoch.checkpoint_id, -1):
             return no_refusals()
         self._newest[epoch.checkpoint_id] = epoch.number

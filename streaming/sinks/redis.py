@@ -14,7 +14,7 @@ hash is of the same or a newer version is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from redis.retry import Retry
 
 from features.columns import Column, ColumnType
 from features.views import VIEWS, FeatureView
-from streaming.ports import Epoch, Output, committed_already, no_refusals, refusals
+from streaming.ports import Epoch, Output, Sink, Write, no_refusals, refusals
 from streaming.sinks.halves import in_halves
 from streaming.sinks.redis_text import from_text, key_of, text_of
 
@@ -152,7 +152,7 @@ class _Sent(NamedTuple):
     refused: list[pl.DataFrame]
 
 
-class RedisSink:
+class RedisSink(Sink):
     """Follows PostgreSQL; a repeated epoch finds its own version and changes nothing."""
 
     name = "redis"
@@ -171,13 +171,7 @@ class RedisSink:
         self._script = self._client.register_script(SCRIPT)
         self._delete = self._client.register_script(DELETE)
 
-    def write(
-        self,
-        epoch: Epoch,
-        output: Output,
-        *,
-        when_committed: Callable[[], None] = committed_already,
-    ) -> pl.DataFrame:
+    def prepared(self, epoch: Epoch, output: Output) -> Write:
         """Write every changed row of every view that has a Redis key, and drop what is gone.
 
         Refused is a row whose key holds something that is not ours.
@@ -188,12 +182,15 @@ class RedisSink:
             if self._views[name].redis_key
             for one in self._changed(self._views[name], epoch, rows)
         ]
-        when_committed()
-        for name, entities in output.gone.items():
-            if self._views[name].redis_key:
-                self.drop(name, entities, (epoch.generation, epoch.number))
-        refused = [one for rows, run in ready for one in self._send(rows, [run]).refused]
-        return pl.concat([no_refusals(), *refused])
+
+        def write() -> pl.DataFrame:
+            for name, entities in output.gone.items():
+                if self._views[name].redis_key:
+                    self.drop(name, entities, (epoch.generation, epoch.number))
+            refused = [one for rows, run in ready for one in self._send(rows, [run]).refused]
+            return pl.concat([no_refusals(), *refused])
+
+        return write
 
     def restore(self, name: str, rows: pl.DataFrame, *, now_us: int) -> int:
         """Write rows as `online.<name>` has them, each in the version that it has there.

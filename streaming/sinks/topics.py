@@ -5,7 +5,8 @@ A repeated epoch sends the same messages again; `message_id`, the same each time
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from features.topics import DEAD_LETTERS
 from features.views import VIEWS, FeatureView, Messages
-from streaming.ports import Epoch, Output, committed_already, no_refusals, refusals
+from streaming.ports import Epoch, Output, Sink, Write, no_refusals, refusals
 
 __all__ = ["DeadLetterTopicSink", "FeatureTopicSink", "NotDelivered"]
 
@@ -36,7 +37,7 @@ class NotDelivered(RuntimeError):
     """Kafka did not take every message; the epoch must be tried again."""
 
 
-class DeadLetterTopicSink:
+class DeadLetterTopicSink(Sink):
     """Rejected events: the original bytes, and in the headers where they came from and why they
     were rejected. `write` returns when every letter is acknowledged by all replicas in sync.
     """
@@ -47,25 +48,18 @@ class DeadLetterTopicSink:
         self._producer = Producer({"bootstrap.servers": brokers, **SETTINGS})
         self._topic = topic
 
-    def write(
-        self,
-        epoch: Epoch,
-        output: Output,
-        *,
-        when_committed: Callable[[], None] = committed_already,
-    ) -> pl.DataFrame:
+    def prepared(self, epoch: Epoch, output: Output) -> Write:
         """Send the rejected events of the epoch; raises `NotDelivered`."""
         letters = output.dead.iter_rows(named=True)
         messages = [_letter(letter) for letter in letters]
-        when_committed()
-        return _deliver(self._producer, self._topic, epoch, messages)
+        return partial(_deliver, self._producer, self._topic, epoch, messages)
 
     def close(self) -> None:
         """Wait for what is under way."""
         self._producer.flush(TIMEOUT_S)
 
 
-class FeatureTopicSink:
+class FeatureTopicSink(Sink):
     """Changed rows of views that declare `messages`, keyed by the entity, and what rules find,
     keyed by the user: a JSON object each.
     """
@@ -76,22 +70,19 @@ class FeatureTopicSink:
         self._producer = Producer({"bootstrap.servers": brokers, **SETTINGS})
         self._views = views
 
-    def write(
-        self,
-        epoch: Epoch,
-        output: Output,
-        *,
-        when_committed: Callable[[], None] = committed_already,
-    ) -> pl.DataFrame:
+    def prepared(self, epoch: Epoch, output: Output) -> Write:
         """Send what has changed and what rules have found; raises `NotDelivered`."""
         sent = [(topic, _found(found)) for topic, found in output.sent.items()]
         for name, rows in output.rows.items():
             view = self._views[name]
             if view.messages is not None:
                 sent.append((view.messages.topic, _messages(view, view.messages, epoch, rows)))
-        when_committed()
-        refused = [_deliver(self._producer, topic, epoch, messages) for topic, messages in sent]
-        return pl.concat([no_refusals(), *refused])
+
+        def write() -> pl.DataFrame:
+            refused = [_deliver(self._producer, topic, epoch, messages) for topic, messages in sent]
+            return pl.concat([no_refusals(), *refused])
+
+        return write
 
     def close(self) -> None:
         """Wait for what is under way."""

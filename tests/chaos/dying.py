@@ -15,6 +15,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -25,7 +26,7 @@ from infra.settings import load_settings
 from infra.signals import stopping
 from infra.streams import Stores, all_stores, run_jobs, spark_session
 from streaming.jobs import job_named
-from streaming.ports import Clock, Epoch, EpochStore, Output, Sink, no_refusals
+from streaming.ports import Clock, Epoch, EpochStore, Output, Sink, Write, no_refusals
 from streaming.sinks import delta, postgres, postgres_sql, redis, topics
 from streaming.watermark import DELAY_US
 
@@ -89,7 +90,7 @@ class DyingStore:
         return committed
 
 
-class InOrder:
+class InOrder(Sink):
     """The stores that follow as one."""
 
     name = "all"
@@ -99,10 +100,10 @@ class InOrder:
         self._point = point
         self._chosen = chosen
 
-    def write(
-        self, epoch: Epoch, output: Output, *, when_committed: Callable[[], None]
-    ) -> pl.DataFrame:
-        when_committed()
+    def prepared(self, epoch: Epoch, output: Output) -> Write:
+        return partial(self._write, epoch, output)
+
+    def _write(self, epoch: Epoch, output: Output) -> pl.DataFrame:
         is_mine = self._chosen(epoch, output)
         refused = no_refusals()
         for sink in self._sinks:

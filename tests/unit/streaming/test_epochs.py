@@ -20,7 +20,7 @@ from streaming.epochs import EpochRunner, LostEpoch
 from streaming.jobs import JOBS
 from streaming.outcome import Outcome
 from streaming.packing import to_blob
-from streaming.ports import Epoch, Output
+from streaming.ports import Epoch, Output, Write
 from streaming.sinks.memory import ClockStore, MemoryEpochStore, MemorySink
 
 SECOND = 1_000_000
@@ -137,11 +137,15 @@ def test_a_rank_that_a_failed_epoch_did_not_write_is_written_later(
 class Follower(MemorySink):
     """Says what it was given, and whether it got as far as writing."""
 
-    def write(self, epoch: Epoch, output: Output, **named: Any) -> pl.DataFrame:
+    def prepared(self, epoch: Epoch, output: Output) -> Write:
         made.append(("ready", epoch.committed_at_us))
-        refused = super().write(epoch, output, **named)
-        made.append(("written", epoch.committed_at_us))
-        return refused
+        write = super().prepared(epoch, output)
+
+        def noted() -> pl.DataFrame:
+            made.append(("written", epoch.committed_at_us))
+            return write()
+
+        return noted
 
 
 made: list[tuple[str, int]] = []
