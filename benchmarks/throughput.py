@@ -41,6 +41,7 @@ SUBJECTS: Mapping[str, Job] = {
 }
 PEERS: Mapping[str, Callable[[Place, SparkSession], Peer]] = {
     "flink": lambda place, _: FlinkSql(place),
+    "flink-once": lambda place, _: FlinkSql(place, once=True),
     "pandas": PerSession,
 }
 # One for the start, the others for the steady rate.

@@ -10,7 +10,7 @@ import click
 __all__ = ["bench"]
 
 JOBS = ("webtoon", "commerce")
-PEERS = ("flink", "pandas")
+PEERS = ("flink", "flink-once", "pandas")
 
 
 @click.group()
@@ -52,7 +52,8 @@ def sessions(
     """Events/s of the webtoon session job and its peers.
 
     To a no-op sink and to all stores. The peers are Flink SQL, which is installed at the first run,
-    and Spark's applyInPandasWithState with one call for each session.
+    without and with copies of an event recognised, and Spark's applyInPandasWithState with one call
+    for each session.
     """
     _throughput("sessions", events, () if no_peers else peers, master, as_json=as_json)
 
