@@ -22,8 +22,12 @@ from streaming.sinks.lake_tables import LakeTable, archive_of, log_of, nullable_
 __all__ = ["DeltaSink"]
 
 UTC = pl.Datetime("us", "UTC")
-# delta-rs writes the checkpoint itself: at versions 99, 199 and so on.
-CONFIGURATION = {"delta.checkpointInterval": "100"}
+# A stream commits every second, and each commit looks at all files of the log: delta-rs writes a
+# checkpoint at versions 19, 39 and so on, and deletes what is older than that and than an hour.
+CONFIGURATION = {
+    "delta.checkpointInterval": "20",
+    "delta.logRetentionDuration": "interval 1 hours",
+}
 
 
 class DeltaSink(Sink):
@@ -70,6 +74,7 @@ class DeltaSink(Sink):
         def write() -> pl.DataFrame:
             for table, rows in tables:
                 self._append(table, epoch, rows)
+            self._open_anew(epoch.number)
             return no_refusals()
 
         return write
@@ -116,6 +121,16 @@ class DeltaSink(Sink):
             commit_properties=CommitProperties(app_transactions=[mark]),
         )
 
+    def _open_anew(self, turn: int) -> None:
+        """One of the tables, each in its turn: every commit makes an open one slower, as what it
+        knows lies in one piece more. After a thousand an append would take ten times as long.
+        """
+        if self._open:
+            path = list(self._open)[turn % len(self._open)]
+            self._open[path] = DeltaTable(
+                f"{self._lake}/{path}", storage_options=self._storage_options
+            )
+
     def _table(self, table: LakeTable) -> DeltaTable:
         """The newest state of the table: another process may have compacted it."""
         if table.path not in self._open:
@@ -125,7 +140,7 @@ class DeltaSink(Sink):
         return delta
 
     def _create(self, table: LakeTable) -> DeltaTable:
-        """Create the table, or add what has been declared since it was created."""
+        """Create the table, or set and add what has been declared since it was created."""
         schema = Schema.from_arrow(nullable_schema(table.columns))
         delta = DeltaTable.create(
             f"{self._lake}/{table.path}",
@@ -136,6 +151,8 @@ class DeltaSink(Sink):
             configuration=dict(CONFIGURATION),
             storage_options=self._storage_options,
         )
+        if CONFIGURATION.items() - delta.metadata().configuration.items():
+            delta.alter.set_table_properties(dict(CONFIGURATION))
         known = {field.name for field in delta.schema().fields}
         if new := [field for field in schema.fields if field.name not in known]:
             delta.alter.add_columns(new)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from statistics import median
 
 import pytest
 from deltalake import DeltaTable
@@ -19,6 +21,7 @@ from sinks_suite.stores import (
 
 from features.columns import stored_columns
 from features.contracts import contract_named
+from streaming.sinks import delta
 from streaming.sinks.delta import DeltaSink
 
 
@@ -65,11 +68,35 @@ def test_a_feature_that_was_declared_later_is_added(tmp_path: Path) -> None:
     assert [(row["note"], row["ratio"]) for row in found] == [(None, 0.5), ("new", 0.5)]
 
 
-def test_a_checkpoint_stands_every_hundred_commits(tmp_path: Path) -> None:
+def test_a_checkpoint_stands_every_twenty_commits(tmp_path: Path) -> None:
     sink = DeltaSink(str(tmp_path), views=VIEWS)
-    for number in range(99):
+    for number in range(19):
         sink.write(epoch(number), output({}))
     log = tmp_path / "features" / VIEW.name / "_delta_log"
     assert [path.name for path in log.glob("*.checkpoint.parquet")] == [
-        "00000000000000000099.checkpoint.parquet"
+        "00000000000000000019.checkpoint.parquet"
     ]
+
+
+def test_an_older_table_gets_the_settings_of_today_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delta, "CONFIGURATION", {"delta.checkpointInterval": "7"})
+    DeltaSink(str(tmp_path), views=VIEWS).ensure(views=VIEWS)
+    monkeypatch.undo()
+    for _ in range(2):
+        DeltaSink(str(tmp_path), views=VIEWS).ensure(views=VIEWS)
+    table = DeltaTable(tmp_path / "features" / VIEW.name)
+    assert table.metadata().configuration == delta.CONFIGURATION
+    assert table.version() == 1
+
+
+def test_an_append_costs_about_as_much_after_hundreds_of_them(tmp_path: Path) -> None:
+    sink = DeltaSink(str(tmp_path), views=VIEWS)
+    seconds = []
+    for number in range(300):
+        began = time.perf_counter()
+        sink.write(epoch(number), output({}))
+        seconds.append(time.perf_counter() - began)
+    # Of a table that stays open the last took five times as long.
+    assert median(seconds[-20:]) < 3 * median(seconds[:20])
