@@ -23,7 +23,8 @@ import polars as pl
 from filelock import FileLock
 
 from benchmarks.home import Say
-from infra.errors import SetupError, StreamFailed, UserflowError
+from benchmarks.peers.programs import TAIL_LINES, output
+from infra.errors import SetupError, StreamFailed
 from infra.stack.ports import LOOPBACK
 from serving.feast.files import write_files
 from serving.feast.repository import Repository, repository_files
@@ -33,10 +34,8 @@ __all__ = ["FEAST_VERSION", "FeastEnvironment", "FeastServer"]
 HERE = Path(__file__).parent
 PINS_FILE, LOADER = HERE / "feast.txt", HERE / "feast_load.py"
 FEAST_VERSION = "0.67.0"
-LONGEST_S = 900
 START_S = 120.0
 LOOK_EVERY_S = 0.2
-TAIL_LINES = 15
 # Its telemetry would call home.
 QUIET = {"FEAST_USAGE": "False", "FEAST_TELEMETRY": "False", "PYTHONPATH": ""}
 # DuckDB installs an extension only from where it would fetch it, or from a file.
@@ -77,10 +76,10 @@ class FeastEnvironment:
                 return
             say(f"installing Feast {FEAST_VERSION} into {self._folder} (a minute, once) ...")
             venv = self._folder / "venv"
-            _output([sys.executable, "-m", "venv", "--clear", str(venv)], SetupError)
+            output([sys.executable, "-m", "venv", "--clear", str(venv)], SetupError)
             pip = [self.program("python"), "-m", "pip", "install", "--quiet", "--no-deps"]
-            _output([*pip, "--only-binary", ":all:", "-r", str(PINS_FILE)], SetupError)
-            _output([self.program("python"), "-c", DELTA], SetupError, variables=self._home)
+            output([*pip, "--only-binary", ":all:", "-r", str(PINS_FILE)], SetupError)
+            output([self.program("python"), "-c", DELTA], SetupError, variables=self._home)
             done.write_text(PINS_FILE.read_text())
 
     @property
@@ -102,12 +101,12 @@ class FeastEnvironment:
     ) -> str:
         """What one of its programs prints; raises `StreamFailed` when it fails."""
         program, *arguments = command
-        return _output(
+        return output(
             [self.program(program), *arguments],
             StreamFailed,
             folder=folder,
             given=given,
-            variables={**self._home, **variables},
+            variables={**QUIET, **self._home, **variables},
         )
 
 
@@ -180,28 +179,3 @@ def _connection(url: str) -> str:
     parts = urlsplit(url)
     password = f",password={parts.password}" if parts.password else ""
     return f"{parts.hostname}:{parts.port},db=1{password}"
-
-
-def _output(
-    command: list[str],
-    error: type[UserflowError],
-    *,
-    folder: Path | None = None,
-    given: str = "",
-    variables: Mapping[str, str] = MappingProxyType({}),
-) -> str:
-    """What the command prints; raises `error` with the end of its complaints when it fails."""
-    done = subprocess.run(
-        command,
-        check=False,
-        capture_output=True,
-        text=True,
-        input=given,
-        timeout=LONGEST_S,
-        cwd=folder,
-        env={**os.environ, **QUIET, **variables},
-    )
-    if done.returncode != 0:
-        tail = "\n".join((done.stderr or done.stdout).splitlines()[-TAIL_LINES:])
-        raise error(f"{' '.join(command[:4])} ended with exit code {done.returncode}:\n{tail}")
-    return done.stdout

@@ -7,21 +7,19 @@ takes a minute or two.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock
 
 from benchmarks.home import Place, Say
 from benchmarks.peers.port import Read
+from benchmarks.peers.programs import output
 from infra import jars
-from infra.errors import SetupError, StreamFailed, UserflowError
+from infra.errors import SetupError, StreamFailed
 from infra.settings import load_settings
 from infra.stack.ports import Ports
 from streaming.source import end_offsets
@@ -33,8 +31,6 @@ SCRIPT, IVY_FILE, PINS_FILE = HERE / "flink_sql.py", HERE / "flink.xml", HERE / 
 VERSION = "2.3.0"
 # In which copies are recognised.
 MOST_EVENTS = 1_000_000
-LONGEST_S = 1800
-TAIL_LINES = 15
 
 
 class FlinkSql:
@@ -65,7 +61,7 @@ class FlinkSql:
         venv = [sys.executable, "-m", "venv", "--clear", str(self._folder / "venv")]
         pip = [self._python, "-m", "pip", "install", "--quiet", f"apache-flink=={VERSION}"]
         for command in (venv, pip):
-            _output(command, SetupError)
+            output(command, SetupError)
         jars.fetch(self._jars, ivy_file=IVY_FILE, configurations=("flink",))
         if jars.digests(self._jars) != jars.read_pins(PINS_FILE):
             raise SetupError(
@@ -100,11 +96,11 @@ class FlinkSql:
             "folder": str(folder),
         }
         heap = f"-Xmx{self._place.settings.driver_memory} -XX:+UseParallelGC"
-        done = _output(
+        done = output(
             [self._python, str(SCRIPT)],
             StreamFailed,
             given=json.dumps(arguments),
-            variables={"JVM_ARGS": heap, "FLINK_LOG_DIR": str(folder), "PYTHONPATH": ""},
+            variables={"JVM_ARGS": heap, "FLINK_LOG_DIR": str(folder)},
         )
         found: dict[str, Any] = json.loads(done.splitlines()[-1])
         return found
@@ -116,26 +112,3 @@ class FlinkSql:
     @property
     def _jars(self) -> Path:
         return self._folder / "jars"
-
-
-def _output(
-    command: list[str],
-    error: type[UserflowError],
-    *,
-    given: str = "",
-    variables: Mapping[str, str] = MappingProxyType({}),
-) -> str:
-    """What the command prints; raises `error` with the end of its complaints when it fails."""
-    done = subprocess.run(
-        command,
-        check=False,
-        capture_output=True,
-        text=True,
-        input=given,
-        timeout=LONGEST_S,
-        env={**os.environ, **variables},
-    )
-    if done.returncode != 0:
-        tail = "\n".join(done.stderr.splitlines()[-TAIL_LINES:])
-        raise error(f"{' '.join(command[:4])} ended with exit code {done.returncode}:\n{tail}")
-    return done.stdout
