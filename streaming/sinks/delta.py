@@ -22,11 +22,12 @@ from streaming.sinks.lake_tables import LakeTable, archive_of, log_of, nullable_
 __all__ = ["DeltaSink"]
 
 UTC = pl.Datetime("us", "UTC")
-# A stream commits every second, and each commit looks at all files of the log: delta-rs writes a
-# checkpoint at versions 19, 39 and so on, and deletes what is older than that and than an hour.
+# A stream commits every second, and each commit looks at all files of the log. delta-rs writes a
+# checkpoint at versions 19, 39 and so on, and then deletes what is older than that and than half an
+# hour: longer than any one commit takes, which needs the log since it has begun.
 CONFIGURATION = {
     "delta.checkpointInterval": "20",
-    "delta.logRetentionDuration": "interval 1 hours",
+    "delta.logRetentionDuration": "interval 30 minutes",
 }
 
 
