@@ -48,7 +48,7 @@ DRAWN = {
     ),
     "quality_monitor": ("*/15 * * * *", "raw_events\nsession_features"),
     "stream_watchdog": ("*/5 * * * *", "watch_streams"),
-    "lake_maintenance": ("0 4 * * *", "optimize -> vacuum\nvacuum -> retention"),
+    "lake_maintenance": ("0 */4 * * *", "optimize -> vacuum\nvacuum -> retention"),
 }
 # Who tells that all went well: a task of its own where one is drawn, else the last one.
 TELLING = {
