@@ -7,6 +7,7 @@ which epochs it holds and a repeated one is skipped. An empty frame makes no com
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 import pyarrow as pa
@@ -22,12 +23,14 @@ from streaming.sinks.lake_tables import LakeTable, archive_of, log_of, nullable_
 __all__ = ["DeltaSink"]
 
 UTC = pl.Datetime("us", "UTC")
+# Most of an append is done without Python's lock.
+APPENDS_AT_ONCE = 2
 # A stream commits every second, and each commit looks at all files of the log. delta-rs writes a
-# checkpoint at versions 19, 39 and so on, and then deletes what is older than that and than half an
-# hour: longer than any one commit takes, which needs the log since it has begun.
+# checkpoint at versions 19, 39 and so on, and then deletes what is older than that and than ten
+# minutes: longer than one commit takes, which needs the log since it has begun.
 CONFIGURATION = {
     "delta.checkpointInterval": "20",
-    "delta.logRetentionDuration": "interval 30 minutes",
+    "delta.logRetentionDuration": "interval 10 minutes",
 }
 
 
@@ -73,8 +76,11 @@ class DeltaSink(Sink):
         tables = [(table, _as_arrow(table, rows)) for table, rows in frames if rows.height]
 
         def write() -> pl.DataFrame:
-            for table, rows in tables:
-                self._append(table, epoch, rows)
+            # Whoever fails, a repeated epoch must not meet an append that is still under way.
+            with ThreadPoolExecutor(APPENDS_AT_ONCE) as pool:
+                done = [pool.submit(self._append, table, epoch, rows) for table, rows in tables]
+            for append in done:
+                append.result()
             self._open_anew(epoch.number)
             return no_refusals()
 

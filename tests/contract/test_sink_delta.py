@@ -23,6 +23,7 @@ from features.columns import stored_columns
 from features.contracts import contract_named
 from streaming.sinks import delta
 from streaming.sinks.delta import DeltaSink
+from streaming.sinks.lake_tables import LakeTable
 
 
 def test_events_are_archived_as_declared(tmp_path: Path) -> None:
@@ -100,3 +101,22 @@ def test_an_append_costs_about_as_much_after_hundreds_of_them(tmp_path: Path) ->
         seconds.append(time.perf_counter() - began)
     # Of a table that stays open the last took five times as long.
     assert median(seconds[-20:]) < 3 * median(seconds[:20])
+
+
+def test_a_failure_is_told_once_no_append_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the repeated epoch would meet it."""
+    ended = []
+
+    def append(_: DeltaSink, table: LakeTable, *__: object) -> None:
+        if table.path.startswith("events/"):
+            raise OSError("The disk is full.")
+        time.sleep(0.2)
+        ended.append(table.path)
+
+    monkeypatch.setattr(DeltaSink, "_append", append)
+    sink = DeltaSink(str(tmp_path), views=VIEWS)
+    with pytest.raises(OSError, match="full"):
+        sink.write(epoch(0), replace(output({}), events={"user-events": archived()}))
+    assert ended == [f"features/{VIEW.name}"]
