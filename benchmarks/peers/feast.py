@@ -23,8 +23,8 @@ import polars as pl
 from filelock import FileLock
 
 from benchmarks.home import Say
-from benchmarks.peers.programs import TAIL_LINES, output
 from infra.errors import SetupError, StreamFailed
+from infra.programs import TAIL_LINES, output
 from infra.stack.ports import LOOPBACK
 from serving.feast.files import write_files
 from serving.feast.repository import Repository, repository_files

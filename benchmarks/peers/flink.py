@@ -17,9 +17,9 @@ from filelock import FileLock
 
 from benchmarks.home import Place, Say
 from benchmarks.peers.port import Read
-from benchmarks.peers.programs import output
 from infra import jars
 from infra.errors import SetupError, StreamFailed
+from infra.programs import output
 from infra.settings import load_settings
 from infra.stack.ports import Ports
 from streaming.source import end_offsets
@@ -29,6 +29,7 @@ __all__ = ["FlinkSql"]
 HERE = Path(__file__).parent
 SCRIPT, IVY_FILE, PINS_FILE = HERE / "flink_sql.py", HERE / "flink.xml", HERE / "flink.sha256"
 VERSION = "2.3.0"
+LONGEST_S = 1800.0
 # In which copies are recognised.
 MOST_EVENTS = 1_000_000
 
@@ -61,7 +62,7 @@ class FlinkSql:
         venv = [sys.executable, "-m", "venv", "--clear", str(self._folder / "venv")]
         pip = [self._python, "-m", "pip", "install", "--quiet", f"apache-flink=={VERSION}"]
         for command in (venv, pip):
-            output(command, SetupError)
+            output(command, SetupError, longest_s=LONGEST_S)
         jars.fetch(self._jars, ivy_file=IVY_FILE, configurations=("flink",))
         if jars.digests(self._jars) != jars.read_pins(PINS_FILE):
             raise SetupError(
@@ -101,6 +102,7 @@ class FlinkSql:
             StreamFailed,
             given=json.dumps(arguments),
             variables={"JVM_ARGS": heap, "FLINK_LOG_DIR": str(folder)},
+            longest_s=LONGEST_S,
         )
         found: dict[str, Any] = json.loads(done.splitlines()[-1])
         return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +9,12 @@ from pathlib import Path
 from filelock import FileLock
 
 from infra.errors import SetupError
+from infra.programs import output
 
 __all__ = ["Environment"]
 
 HERE = Path(__file__).parent
 PINS_FILE = HERE / "pins.txt"
-LONGEST_S = 900
-TAIL_LINES = 15
 
 
 class Environment:
@@ -49,15 +46,4 @@ class Environment:
         return self._run([self.python, str(script), *arguments])
 
     def _run(self, command: list[str]) -> str:
-        done = subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S,
-            env={**os.environ, "PYTHONPATH": "", "MLFLOW_DISABLE_TELEMETRY": "true"},
-        )
-        if done.returncode:
-            tail = "\n".join(done.stderr.splitlines()[-TAIL_LINES:])
-            raise SetupError(f"{Path(command[-1]).name} failed:\n{tail}")
-        return done.stdout
+        return output(command, SetupError, variables={"MLFLOW_DISABLE_TELEMETRY": "true"})
