@@ -39,7 +39,8 @@ PARTS = {
 @dataclass(frozen=True, slots=True)
 class Tiles:
     """`numbers`: entity, tile_us, tile, partials. `values`: entity, tile_us, tile, partial, value,
-    count, last_at, last_id. `tile` is its start; what stays for good has `tile_us` 0.
+    count, last_at, last_id (null where values are only told apart). `tile` is its start; what stays
+    for good has `tile_us` 0.
     """
 
     numbers: pl.DataFrame

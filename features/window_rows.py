@@ -74,24 +74,32 @@ class WindowRows:
         return features.select(*self._entity, *(column.name for column in self.columns))
 
     def _found(self, tiles: Tiles, at: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        is_lasting = pl.col("tile_us") == 0
         if self._summed:
-            numbers = tiles.numbers.join(at, on=self._entity).with_columns(_covered(self._summed))
+            numbers = self._at(at, tiles.numbers).with_columns(_covered(self._summed))
             summed = numbers.group_by(INDEX).agg(self._sums)
             yield summed.select(INDEX, *self._finished)
         if self._counted:
             mine = pl.col("partial").is_in([grid.aggregation.code for grid in self._counted])
-            yield self._distinct(tiles.values.filter(mine).join(at, on=self._entity))
+            yield self._distinct(self._at(at, tiles.values.filter(mine & ~is_lasting)))
         if self._most:
             mine = pl.col("partial").is_in([grid.aggregation.code for grid in self._most])
-            yield self._most_frequent(tiles.values.filter(mine).join(at, on=self._entity))
+            yield self._most_frequent(self._at(at, tiles.values.filter(mine & ~is_lasting)))
         if self._latest:
-            lasting = tiles.values.filter(pl.col("tile_us") == 0).join(at, on=self._entity)
+            lasting = self._at(at, tiles.values.filter(is_lasting))
             newest = lasting.sort(LAST).group_by(INDEX).agg(_newest(one) for one in self._latest)
             yield newest.with_columns(
                 pl.when(pl.col(one.name).list.len() > 0).then(one.name)
                 for one in self._latest
                 if one.most is not None
             )
+
+    def _at(self, at: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with the `t` of their entity; of one that is not asked for it is null.
+
+        A join that drops none has no texts to copy.
+        """
+        return rows.join(at, on=self._entity, how="left", maintain_order="left")
 
     @cached_property
     def _sums(self) -> list[pl.Expr]:
@@ -114,27 +122,23 @@ class WindowRows:
             for window, column in zip(grid.windows, grid.columns, strict=True)
         ]
 
-    def _distinct(self, values: pl.DataFrame) -> pl.DataFrame:
-        """How many values there are: one is in a window when its last tile is."""
-        tiled = values.filter(pl.col("tile_us") > 0)
-        last = tiled.group_by(INDEX, "partial", "value", "tile_us").agg(
-            pl.col("tile").max(), pl.col("t").first()
-        )
-        found = (
-            last.with_columns(_covered(self._counted)).group_by(INDEX).agg(self._distinct_counts)
-        )
+    def _distinct(self, tiled: pl.DataFrame) -> pl.DataFrame:
+        """How many values there are in the tiles of a window."""
+        counts = [
+            (covers(window) & (pl.col("partial") == grid.aggregation.code)).alias(column.name)
+            for grid in self._counted
+            for window, column in zip(grid.windows, grid.columns, strict=True)
+        ]
+        found = tiled.with_columns(counts).group_by(INDEX).agg(self._distinct_counts)
         full = full_groups(tiled, [INDEX], ["partial", *PLACE])
         return found if full.is_empty() else self._with_estimates(found, tiled, full)
 
     @cached_property
     def _distinct_counts(self) -> list[pl.Expr]:
         return [
-            ((pl.col("partial") == grid.aggregation.code) & pl.col(_mask(window)))
-            .sum()
-            .cast(pl.Int64)
-            .alias(column.name)
+            pl.col("value").filter(pl.col(column.name)).n_unique().cast(pl.Int64).alias(column.name)
             for grid in self._counted
-            for window, column in zip(grid.windows, grid.columns, strict=True)
+            for column in grid.columns
         ]
 
     def _with_estimates(
@@ -156,9 +160,8 @@ class WindowRows:
                 found = found.with_columns(best).drop("guess")
         return found
 
-    def _most_frequent(self, values: pl.DataFrame) -> pl.DataFrame:
+    def _most_frequent(self, tiled: pl.DataFrame) -> pl.DataFrame:
         """The value with the largest count, then the most recent event, then the smaller name."""
-        tiled = values.filter(pl.col("tile_us") > 0)
         ordered = tiled.sort(*LAST, "value", descending=[False, False, True]).with_row_index(ORDER)
         ranked = (
             ordered.with_columns(_covered(self._most))

@@ -111,7 +111,9 @@ class WindowSet:
             return tiles, many.select(self.entity)
         theirs = tiles.values.join(many, on=self.entity, how="semi").filter(pl.col("tile_us") > 0)
         # What nothing takes back any more needs no row of its own.
-        still_open, settled = _parted(theirs, pl.col("last_at") + LIFETIME_US < watermark_us)
+        is_settled = pl.col("last_at") + LIFETIME_US < watermark_us
+        is_signed = pl.col("partial").is_in(self._signed)
+        still_open, settled = _parted(theirs, is_signed & is_settled)
         if settled.height:
             theirs = pl.concat([still_open, _counted(settled, self._by_value)])
         kept, full = sketches.capped(theirs, self.entity, (*PLACE, "partial"))
@@ -202,9 +204,18 @@ class WindowSet:
         return kept
 
     @cached_property
+    def _told_apart(self) -> frozenset[int]:
+        """The codes of values that are only told apart: which was the last event is not kept."""
+        kinds = {kind: set[int]() for kind in Kind}
+        for grid in self.grids:
+            kinds[grid.aggregation.kind].add(grid.aggregation.code)
+        return frozenset(kinds[Kind.DISTINCT] - kinds[Kind.MOST] - self._kept.keys())
+
+    @cached_property
     def _signed(self) -> list[int]:
-        """The codes of values that may be taken back."""
-        return [one.code for one in (*self._listed, *self._lasting) if one.signed]
+        """The codes of values of which the last event counts, and may be taken back."""
+        signed = [one.code for one in (*self._listed, *self._lasting) if one.signed]
+        return [code for code in signed if code not in self._told_apart]
 
     def _started(self, rows: pl.DataFrame) -> Tiles:
         """The tiles of new rows, with values that may stand there more than once."""
@@ -236,11 +247,12 @@ class WindowSet:
         return Tiles(numbers, pl.concat([rest, values]))
 
     def _may_be_again(self, values: pl.DataFrame) -> pl.Expr:
-        """What is signed stays a row of its own event: another event has nothing to do with it."""
+        """Another value has nothing to do with these, nor have signed ones of events before."""
+        is_same = pl.col("value").is_in(values["value"].unique().implode())
         if not self._signed:
-            return pl.lit(value=True)
-        is_signed = pl.col("partial").is_in(self._signed)
-        return ~is_signed | pl.col("last_id").is_in(values["last_id"].unique().implode())
+            return is_same
+        is_before = pl.col("last_at") < pl.lit(values["last_at"].min(), pl.Int64)
+        return is_same & (~pl.col("partial").is_in(self._signed) | ~is_before)
 
     def _merged(self, values: pl.DataFrame) -> pl.DataFrame:
         """Those of the same place and value as one."""
@@ -283,14 +295,15 @@ class WindowSet:
         return pl.concat([still_open, single, listed])
 
     def _values(self, placed: pl.DataFrame, one: Aggregation) -> pl.DataFrame:
+        is_apart = one.code in self._told_apart
         return placed.filter(one.rows()).select(
             *self.entity,
             *PLACE,
             partial=pl.lit(one.code, pl.Int64),
             value=pl.col(str(one.of)).cast(pl.String),
             count=pl.col(SIGN) if one.signed else pl.lit(1, pl.Int64),
-            last_at="event_at",
-            last_id="event_id",
+            last_at=pl.lit(None, pl.Int64) if is_apart else "event_at",
+            last_id=pl.lit(None, pl.String) if is_apart else "event_id",
         )
 
 
@@ -338,6 +351,6 @@ def _partial(part: str, one: Aggregation) -> pl.Expr:
 
 
 def _counted(values: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """The count of each value and its last event."""
+    """The count of each value and its last event, of what has not been taken back."""
     counted = values.sort(LAST).group_by(by).agg(pl.col("count").sum(), pl.col(LAST).last())
-    return counted.select(*by, "count", *LAST)
+    return counted.filter(pl.col("count") != 0).select(*by, "count", *LAST)
