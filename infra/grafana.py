@@ -117,6 +117,10 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                     (f"time() - {_of('userflow_watermark_timestamp_seconds')}", "{{stream}} now"),
                 ),
             ),
+            _line(
+                "Decay", "s", "max by (view) (userflow_decay_lag_seconds)", "{{view}}",
+                "How long what time alone changes yields to fresh events; at most five minutes.",
+            ),
         ),
     ),
     (

@@ -120,7 +120,7 @@ class EntityStage(StatefulProcessor):
             rows = self._with_others(view, self._rows_of(view, fed), changed)
             done = windows.step(rows, now, is_exact=is_exact)
             outcome.put_frame(f"rows:{view.name}", done.rows)
-            outcome.limit(view.name, late=0, capped=done.capped)
+            outcome.limit(view.name, capped=done.capped, behind_us=done.behind_us)
             outcome.note(done.next_due, done.live)
 
     def _rows_of(self, view: FeatureView, fed: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -35,7 +35,15 @@ from streaming.ports import (
     Write,
     no_refusals,
 )
-from streaming.report import EpochReport, Listener, Totals, capped_keys, late_for, log_epoch
+from streaming.report import (
+    EpochReport,
+    Listener,
+    Totals,
+    capped_keys,
+    decay_lag,
+    late_for,
+    log_epoch,
+)
 from streaming.source import EndOffsets
 from streaming.task import tell_tasks
 from streaming.watermark import advance, when_idle
@@ -180,6 +188,7 @@ class EpochRunner:
             stages=stages,
             late_for=late_for(limits),
             capped=capped_keys(limits),
+            decay_lag=decay_lag(limits),
             refused=pl.concat([output.refused, stored.refused]),
             lag=lag,
             live_keys=None if stats is None else int(stats["live_keys"].sum()),

@@ -9,7 +9,7 @@
 | `rows:<view>`, `gone:<view>` | changed rows, and entities whose row is no more |
 | `sent:<topic>` | messages and alerts of the rules over events |
 | `refused` | rows of a feed whose key breaks the second stage |
-| `limits` | how many events came too late for a view, of which keys it had too much to remember |
+| `limits` | of a view: how many events were late, which keys had too much, how far time is behind |
 | `stats` | counts, and until when nothing is due |
 | `wake` | nothing: time has passed |
 """
@@ -38,7 +38,12 @@ STATS = {
     "next_due": pl.Int64,
     "live_keys": pl.Int64,
 }
-LIMITS: dict[str, Any] = {"view": pl.String, "late": pl.Int64, "capped": pl.List(pl.String)}
+LIMITS: dict[str, Any] = {
+    "view": pl.String,
+    "late": pl.Int64,
+    "capped": pl.List(pl.String),
+    "behind_us": pl.Int64,
+}
 Packed = tuple[int, str, bytes]
 
 
@@ -76,12 +81,14 @@ class Outcome:
         self.duplicates += other.duplicates
         self.next_due, self.live = other.next_due, other.live
 
-    def limit(self, view: str, *, late: int, capped: Sequence[str] = ()) -> None:
+    def limit(
+        self, view: str, *, late: int = 0, capped: Sequence[str] = (), behind_us: int = 0
+    ) -> None:
         """So many events came too late for this view, but not for others; `capped`: the key of each
-        thing that it forgot.
+        thing that it forgot; `behind_us`: for how long something has been due.
         """
-        if late or capped:
-            row = (view, late, list(capped))
+        if late or capped or behind_us:
+            row = (view, late, list(capped), behind_us)
             self.put_frame("limits", pl.DataFrame([row], LIMITS, orient="row"))
 
     def note(self, next_due: int | None, live: int) -> None:

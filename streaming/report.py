@@ -13,7 +13,15 @@ import structlog
 from features.timestamps import to_iso
 from streaming.ports import Clock, Epoch, Output
 
-__all__ = ["EpochReport", "Listener", "Totals", "capped_keys", "late_for", "log_epoch"]
+__all__ = [
+    "EpochReport",
+    "Listener",
+    "Totals",
+    "capped_keys",
+    "decay_lag",
+    "late_for",
+    "log_epoch",
+]
 
 # Of the keys that had too much to remember the line of an epoch names so many, by view.
 KEYS_NAMED = 5
@@ -26,7 +34,8 @@ class EpochReport:
     `records`: topic -> how many were read of it, good and bad ones and copies.
     `clock`: as the epoch left it. `seconds` in all, and `stages` by what took them.
     `late_for`: view -> events that came too late for it. `capped`: view -> key -> how often it had
-    too much to remember. `refused`: rows that a store did not take (`REFUSED`).
+    too much to remember. `decay_lag`: view -> for how many seconds of event time the first of what
+    yields to fresh events has been due. `refused`: rows that a store did not take (`REFUSED`).
     `lag`: `topic/partition` -> records that no epoch has read.
     `live_keys` and `state_bytes`: the size of the keyed state; None where it is not known.
     """
@@ -39,6 +48,7 @@ class EpochReport:
     stages: Mapping[str, float]
     late_for: Mapping[str, int]
     capped: Mapping[str, Mapping[str, int]]
+    decay_lag: Mapping[str, float]
     refused: pl.DataFrame
     lag: Mapping[str, int]
     live_keys: int | None
@@ -93,6 +103,7 @@ def log_epoch(report: EpochReport) -> None:
             view: dict(Counter(keys).most_common(KEYS_NAMED))
             for view, keys in report.capped.items()
         },
+        decay_lag={view: round(seconds, 1) for view, seconds in report.decay_lag.items()},
         sent={topic: frame.height for topic, frame in output.sent.items()},
         rows_out=_height(output.rows) + _height(output.gone),
         seconds=round(report.seconds, 3),
@@ -124,6 +135,14 @@ def capped_keys(limits: pl.DataFrame | None) -> dict[str, dict[str, int]]:
     ).rows():
         found.setdefault(view, {})[key] = count
     return found
+
+
+def decay_lag(limits: pl.DataFrame | None) -> dict[str, float]:
+    """By view, for how many seconds the first of what yields to fresh events has been due."""
+    if limits is None:
+        return {}
+    most = limits.group_by("view").agg(pl.col("behind_us").max() / 1e6)
+    return dict(most.filter(pl.col("behind_us") > 0).sort("view").rows())
 
 
 def _height(frames: Mapping[str, pl.DataFrame]) -> int:

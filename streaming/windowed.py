@@ -16,19 +16,26 @@ from streaming.state.store import State
 
 __all__ = ["SLOT_US", "Stepped", "WindowedKeeper"]
 
+SECOND_US = 1_000_000
 # While the stream runs, what time alone changes is put out so often.
-SLOT_US = 30 * 1_000_000
+SLOT_US = 30 * SECOND_US
+# Beside fresh events an epoch puts out no more of that than there are touched entities, or so many;
+# but nothing waits for longer than this.
+LEAST_DUE = 1000
+MOST_BEHIND_US = 300 * SECOND_US
 
 
 class Stepped(NamedTuple):
     """`rows`: changed rows; `next_due`: the largest watermark at which still nothing is due;
-    `capped`: the entity of each tile that had too many values.
+    `capped`: the entity of each tile that had too many values; `behind_us`: for how long the first
+    entity that yielded to fresh events has been due.
     """
 
     rows: pl.DataFrame
     next_due: int | None
     live: int
-    capped: Sequence[str]
+    capped: Sequence[str] = ()
+    behind_us: int = 0
 
 
 class WindowedKeeper:
@@ -50,14 +57,23 @@ class WindowedKeeper:
     def step(self, events: pl.DataFrame, now: int, *, is_exact: bool) -> Stepped:
         """Merge the events' rows and let the watermark `now` pass.
 
-        What time alone changes is put out slot by slot, or, `is_exact`, to the microsecond.
+        What time alone changes is put out slot by slot and yields to fresh events, or, `is_exact`,
+        to the microsecond and at once.
         """
         slot = 1 if is_exact else SLOT_US
         book, until = self._book.get(), now // slot * slot
         names = events.select(self._entity).drop_nulls().unique(maintain_order=True)
         if names.is_empty() and book.next_due > until:
-            return Stepped(pl.DataFrame(), *_ahead(book, slot), ())
-        found = self._records.find(book, names, until)
+            return Stepped(pl.DataFrame(), *_ahead(book, slot))
+        has_to_yield = names.height and not is_exact
+        found = self._records.find(
+            book,
+            names,
+            until,
+            most=max(LEAST_DUE, names.height) if has_to_yield else None,
+            must=now - MOST_BEHIND_US,
+        )
+        behind = max(0, now - book.passed - 1) if book.passed < until else 0
         known, (numbers, values) = found.records, found.parts
         new = names.join(known, on=self._entity, how="anti", maintain_order="left")
         names = pl.concat([known.select(self._entity), new]).with_row_index(ROW)
@@ -68,7 +84,7 @@ class WindowedKeeper:
         self._records.replace(book, found, _named(done.state, names))
         self._book.put(book)
         rows = done.rows.join(names, on=ROW).drop(ROW)
-        return Stepped(rows, *_ahead(book, slot), self._named_keys(done.capped, names))
+        return Stepped(rows, *_ahead(book, slot), self._named_keys(done.capped, names), behind)
 
     def _named_keys(self, numbered: pl.DataFrame, names: pl.DataFrame) -> Sequence[str]:
         if numbered.is_empty():

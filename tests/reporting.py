@@ -36,6 +36,7 @@ def report(
         stages={},
         late_for={},
         capped={},
+        decay_lag={},
         refused=no_refusals(),
         lag={},
         live_keys=None,

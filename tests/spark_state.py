@@ -44,10 +44,10 @@ def each_call(store: Store, make: Callable[[State], Any]) -> Any:
 
     class Calls:
         def __getattr__(self, name: str) -> Any:
-            def call(*args: Any) -> Any:
+            def call(*args: Any, **named: Any) -> Any:
                 state = State(store)  # type: ignore[arg-type]
                 with state.opened():
-                    return getattr(make(state), name)(*args)
+                    return getattr(make(state), name)(*args, **named)
 
             return call
 

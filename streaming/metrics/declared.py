@@ -86,6 +86,11 @@ _DECLARED = (
         "stream",
         "How far the watermark was behind the commit of the last epoch.",
     ),
+    _gauge(
+        "userflow_decay_lag_seconds",
+        "view",
+        "How long ago what time alone changes was due: it yields to fresh events, at most 300 s.",
+    ),
     _histogram(
         "userflow_freshness_seconds",
         "stream",

@@ -41,6 +41,8 @@ class EpochMetrics:
         # How far each job has read, for whoever wants to know how far it is behind.
         self.clocks: dict[str, Clock] = {}
         self._values.put("userflow_build_info", 1, *versions)
+        # By job, the views that time alone changes.
+        self._decaying: dict[str, list[str]] = {}
         for job in jobs:
             self._begin(job)
 
@@ -75,6 +77,9 @@ class EpochMetrics:
             values.add("userflow_capped_keys_total", 0, view)
             for store in STORES:
                 values.add("userflow_rows_out_total", 0, view, store)
+        self._decaying[job.name] = [view for view in job.views if VIEWS[view].windows is not None]
+        for view in self._decaying[job.name]:
+            values.put("userflow_decay_lag_seconds", 0, view)
         if job.wakers:  # the others have an epoch when an event comes
             values.put("userflow_epoch_committed_timestamp_seconds", 0, job.name)
 
@@ -118,6 +123,8 @@ class EpochMetrics:
             values.put("userflow_watermark_timestamp_seconds", watermark / SECOND_US, job)
             behind = (committed - watermark) / SECOND_US
             values.put("userflow_watermark_lag_seconds", behind, job)
+        for view in self._decaying[job]:
+            values.put("userflow_decay_lag_seconds", report.decay_lag.get(view, 0), view)
         if report.live_keys is not None:
             values.put("userflow_state_keys", report.live_keys, job)
         if report.state_bytes is not None:

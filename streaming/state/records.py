@@ -33,6 +33,7 @@ NEVER_DUE = (1 << 63) - 1
 SEPARATOR = "\x1f"
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 Places = np.ndarray[Any, np.dtype[np.uint32]]
+Times = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Schema = Mapping[str, Any]
 
@@ -76,13 +77,29 @@ class Records:
             tuple(pl.DataFrame(schema=one) for one in self._schemas[1:]),
         )
 
-    def find(self, book: Book, keys: pl.DataFrame, until: int | None = None) -> Found:
-        """The records of these keys, and those that are due by `until`."""
+    def find(
+        self,
+        book: Book,
+        keys: pl.DataFrame,
+        until: int | None = None,
+        *,
+        most: int | None = None,
+        must: int = -NEVER_DUE,
+    ) -> Found:
+        """The records of these keys, and those that are due by `until`.
+
+        With `most` only so many of these, the first, and whatever is due by `must`: the others stay
+        due, and `book.passed` says so.
+        """
         newest_first = self._read(book)[::-1]
         wanted = np.unique(_hashes(keys, self._key))
         if until is not None and until > book.passed:
             if book.next_due <= until:
-                due = _due(newest_first, book.passed, until)
+                due, times = _due(newest_first, book.passed, until)
+                if most is not None:
+                    most = max(most, int(np.searchsorted(times, must, side="right")))
+                    if most < len(due):
+                        due, until = due[:most], int(times[most]) - 1
                 wanted = np.union1d(wanted, due) if len(due) else wanted
             book.passed = until
         found = []
@@ -215,10 +232,10 @@ class _Segment:
             else self._all.take(np.flatnonzero(is_left).astype(np.uint32))
         )
 
-    def due_between(self, after: int, until: int) -> Hashes:
-        """The hashes of records due after the one and by the other."""
+    def due_between(self, after: int, until: int) -> tuple[Hashes, Times]:
+        """The hashes of records due after the one and by the other, and when they are."""
         first, last = np.searchsorted(self._dues, [after, until], side="right")
-        return self._hashes[self._by_due[first:last]]
+        return self._hashes[self._by_due[first:last]], self._dues[first:last]
 
     def due_after(self, time: int) -> int:
         """When something is due first."""
@@ -226,17 +243,22 @@ class _Segment:
         return int(self._dues[first]) if first < len(self._dues) else NEVER_DUE
 
 
-def _due(newest_first: Sequence[_Segment], after: int, until: int) -> Hashes:
-    """The hashes of records that are due and that no newer segment replaces."""
-    found = []
+def _due(newest_first: Sequence[_Segment], after: int, until: int) -> tuple[Hashes, Times]:
+    """The hashes of records that are due and that no newer segment replaces, in order of time, and
+    these times. Of equal times they come as they are stored, which no retry changes.
+    """
+    found = [(np.empty(0, np.uint64), np.empty(0, np.int64))]
     for place, segment in enumerate(newest_first):
-        due = segment.due_between(after, until)
+        due, times = segment.due_between(after, until)
         for newer in newest_first[:place]:
             if not len(due):
                 break
-            due = due[~newer.knows(due)]
-        found.append(due)
-    return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
+            is_left = ~newer.knows(due)
+            due, times = due[is_left], times[is_left]
+        found.append((due, times))
+    due, times = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    order = np.argsort(times, kind="stable")
+    return due[order], times[order]
 
 
 def _hashes(rows: pl.DataFrame, key: Sequence[str]) -> Hashes:

@@ -63,7 +63,7 @@ def test_a_full_epoch_that_stops_a_record_short_leaves_the_watermark_to_what_is_
 
 def test_the_line_of_an_epoch_names_the_keys_that_had_most_too_much_to_remember() -> None:
     of_one, of_other = Outcome(0), Outcome(1)
-    of_one.limit("user_features", late=0, capped=["bot", "bot", *"abcdefg"])
+    of_one.limit("user_features", capped=["bot", "bot", *"abcdefg"], behind_us=61 * SECOND)
     of_other.limit("user_features", late=2, capped=["crawler", "crawler", "crawler"])
     blobs = [blob for _, _, blob in (*of_one.rows, *of_other.rows)]
     with capture_logs() as lines:
@@ -71,6 +71,7 @@ def test_the_line_of_an_epoch_names_the_keys_that_had_most_too_much_to_remember(
     assert lines[0]["late_for"] == {"user_features": 2}
     most = {"crawler": 3, "bot": 2, "a": 1, "b": 1, "c": 1}
     assert lines[0]["capped"] == {"user_features": most}
+    assert lines[0]["decay_lag"] == {"user_features": 61.0}
 
 
 def of_episodes(store: MemoryEpochStore, monkeypatch: pytest.MonkeyPatch, *, at_s: int) -> Any:

@@ -84,6 +84,44 @@ def test_records_are_those_of_a_plain_dict(
     assert plain(everything) == ordered(kept)
 
 
+@given(
+    st.dictionaries(st.integers(0, 99), st.integers(1, 30), max_size=40),
+    st.integers(0, 12),
+    st.integers(0, 25),
+    st.data(),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_is_due_first_comes_first_and_nothing_is_forgotten(
+    dues: dict[int, int], most: int, must: int, data: st.DataObject
+) -> None:
+    """Of 30 that pass, so many at a time, but all that are due by `must`; in several segments."""
+    store, book, left = Store(), Book(), dict(dues)
+    for part in (0, 1, 2):
+        new: Plain = {f"n{n}": (0, due, []) for n, due in dues.items() if n % 3 == part}
+        table(store).replace(book, table(store).find(book, keys(new)), found(new))
+    while True:
+        if data.draw(st.booleans()):
+            segments.forget()
+        got = table(store).find(book, keys([]), 30, most=most, must=must)
+        taken = {int(name[1:]): due for name, (_, due, _) in plain(got).items()}
+        is_more = len(left) > max(most, sum(due <= must for due in left.values()))
+        assert taken.items() <= left.items()
+        if is_more:
+            assert len(taken) >= most
+            assert {n for n, due in left.items() if due <= must} <= taken.keys()
+            assert max(taken.values(), default=0) <= min(
+                (due for n, due in left.items() if n not in taken), default=99
+            )
+            assert book.passed == min(due for n, due in left.items() if n not in taken) - 1
+        else:
+            assert (taken, book.passed) == (left, 30)
+        done: Plain = {f"n{n}": (0, NEVER_DUE, []) for n in taken}
+        table(store).replace(book, got, found(done))
+        left = {n: due for n, due in left.items() if n not in taken}
+        if not is_more or not most:
+            return
+
+
 def test_an_epoch_costs_a_few_segments_however_many_records_there_are() -> None:
     store, book = Store(), Book()
     for epoch in range(200):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle.windows import windowed
 from spark_state import Restarted, Store
 
+import streaming.windowed
 from features.sketches import MOST_VALUES
 from features.window_set import WindowSet
 from features.windows import Aggregation, Grid, Kind, Latest, windows
@@ -74,13 +77,15 @@ def logs(draw: st.DrawFn) -> list[Event]:
 def test_the_last_rows_are_those_of_the_slow_way(log: list[Event], data: st.DataObject) -> None:
     """Every epoch has a new keeper: what it does not find in the store it does not know."""
     left = data.draw(st.permutations(log))
+    least = data.draw(st.sampled_from([0, 1, 1000]))
     watermark = min(one["event_at"] for one in log) - HOUR
     store, shown = Store(), {}
     while left:
         size = data.draw(st.integers(1, len(left)))
         batch, left = left[:size], left[size:]
         is_exact = data.draw(st.booleans())
-        stepped = keeper(store).step(frame(*batch), watermark, is_exact=is_exact)
+        with mock.patch("streaming.windowed.LEAST_DUE", least):
+            stepped = keeper(store).step(frame(*batch), watermark, is_exact=is_exact)
         shown |= {row["shop_id"]: row for row in stepped.rows.to_dicts()}
         oldest = min((one["event_at"] for one in left), default=watermark)
         watermark = max(watermark, data.draw(st.integers(oldest - HOUR, oldest)))
@@ -108,6 +113,45 @@ def test_while_the_stream_runs_time_passes_slot_by_slot() -> None:
     assert due.rows.select("count_5m", "count_24h", "by_event").rows() == [(0, 1, False)]
     exact = keeper(store).step(frame(event(2, leaves)), leaves, is_exact=True)
     assert exact.next_due is not None
+
+
+def test_what_time_changes_yields_to_fresh_events_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three shops are due; while another sells, one of them is put out with each epoch."""
+    monkeypatch.setattr(streaming.windowed, "LEAST_DUE", 1)
+    store = Store()
+    at = NOW // SLOT_US * SLOT_US
+    due = at + 300 * SECOND
+    keeper(store).step(
+        frame(*(event(n, at, shop) for n, shop in enumerate("abc"))), at, is_exact=False
+    )
+    behind, shown = [], set()
+    for second in (0, 30, 31):
+        now = due + second * SECOND
+        busy = keeper(store).step(frame(event(10 + second, now, "z")), now, is_exact=False)
+        shown |= set(busy.rows.filter(~pl.col("by_event"))["shop_id"])
+        behind.append((len(shown), busy.behind_us // SECOND))
+    assert behind == [(1, 0), (2, 30), (3, 0)]
+    assert busy.next_due is not None
+    assert busy.next_due >= due
+
+
+@pytest.mark.parametrize(("shop", "seconds"), [("z", 300), (None, 0)])
+def test_it_yields_for_five_minutes_at_most_and_only_to_events(
+    monkeypatch: pytest.MonkeyPatch, shop: str | None, seconds: int
+) -> None:
+    monkeypatch.setattr(streaming.windowed, "LEAST_DUE", 1)
+    store = Store()
+    at = NOW // SLOT_US * SLOT_US
+    keeper(store).step(
+        frame(*(event(n, at, name) for n, name in enumerate("abc"))), at, is_exact=False
+    )
+    now = at + (300 + seconds) * SECOND
+    fresh = frame(*([event(9, now, shop)] if shop else []))
+    done = keeper(store).step(fresh, now, is_exact=False)
+    assert set(done.rows.filter(~pl.col("by_event"))["shop_id"]) == set("abc")
+    assert done.behind_us == 0
 
 
 def test_a_feature_declared_later_starts_empty_and_the_others_go_on() -> None:
