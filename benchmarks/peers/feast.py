@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -20,11 +19,10 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import polars as pl
-from filelock import FileLock
 
 from benchmarks.home import Say
 from infra.errors import SetupError, StreamFailed
-from infra.programs import TAIL_LINES, output
+from infra.programs import TAIL_LINES, PinnedPython, output
 from infra.stack.ports import LOOPBACK
 from serving.feast.files import write_files
 from serving.feast.repository import Repository, repository_files
@@ -65,31 +63,22 @@ class FeastEnvironment:
     """A Python of its own, with the packages that are pinned."""
 
     def __init__(self, home: Path) -> None:
-        self._folder = home / "peers" / f"feast-{FEAST_VERSION}"
+        self._python = PinnedPython(home / "peers" / f"feast-{FEAST_VERSION}", PINS_FILE)
+        # DuckDB looks for its extensions in the home of who runs it.
+        self._home = {"HOME": str(self._python.folder / "home")}
 
     def prepare(self, say: Say) -> None:
         """Install it, unless it is there."""
-        done = self._folder / "installed"
-        (self._folder / "home").mkdir(parents=True, exist_ok=True)
-        with FileLock(self._folder / "lock"):
-            if done.exists() and done.read_text() == PINS_FILE.read_text():
-                return
-            say(f"installing Feast {FEAST_VERSION} into {self._folder} (a minute, once) ...")
-            venv = self._folder / "venv"
-            output([sys.executable, "-m", "venv", "--clear", str(venv)], SetupError)
-            pip = [self.program("python"), "-m", "pip", "install", "--quiet", "--no-deps"]
-            output([*pip, "--only-binary", ":all:", "-r", str(PINS_FILE)], SetupError)
-            output([self.program("python"), "-c", DELTA], SetupError, variables=self._home)
-            done.write_text(PINS_FILE.read_text())
+        note = f"installing Feast {FEAST_VERSION} into {self._python.folder} (a minute, once) ..."
+        self._python.install(say, note, self._finish)
 
-    @property
-    def _home(self) -> Mapping[str, str]:
-        """DuckDB looks for its extensions in the home of who runs it."""
-        return {"HOME": str(self._folder / "home")}
+    def _finish(self) -> None:
+        Path(self._home["HOME"]).mkdir(exist_ok=True)
+        output([self.program("python"), "-c", DELTA], SetupError, variables=self._home)
 
     def program(self, name: str) -> str:
         """A program of the environment."""
-        return str(self._folder / "venv" / "bin" / name)
+        return self._python.program(name)
 
     def run(
         self,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from infra.errors import SetupError
-from infra.programs import output
+from infra.programs import PinnedPython, output
 
 
 def python(code: str, **named: object) -> str:
@@ -35,3 +36,23 @@ def test_one_that_fails_tells_the_end_of_its_complaints(stream: str) -> None:
 def test_one_that_takes_too_long_is_ended() -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         python("import time; time.sleep(30)", longest_s=0.2)
+
+
+def test_a_python_of_its_own_is_made_once_for_its_pins(tmp_path: Path) -> None:
+    pins, said, finished = tmp_path / "pins.txt", [], []
+    pins.write_text("# nothing\n")
+    made = PinnedPython(tmp_path / "made", pins)
+
+    def fail() -> None:
+        raise SetupError("not finished")
+
+    with pytest.raises(SetupError, match="not finished"):
+        made.install(said.append, "first", fail)
+    for note in ("second", "third"):
+        made.install(said.append, note, partial(finished.append, note))
+    pins.write_text("# nothing else\n")
+    made.install(said.append, "fourth")
+    assert said == ["first", "second", "fourth"]
+    assert finished == ["second"]
+    prefix = output([made.program("python"), "-c", "import sys; print(sys.prefix)"], SetupError)
+    assert Path(prefix.strip()) == tmp_path / "made" / "venv"
