@@ -7,13 +7,23 @@ counted, so tiles of any split of the events merge into the same, in any order.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
 from features.windows import Grid, Kind, Window
 
-__all__ = ["LAST", "OPERATIONS", "PARTS", "PLACE", "VALUES", "Tiles", "covers", "windows_of"]
+__all__ = [
+    "EVENTS",
+    "LAST",
+    "OPERATIONS",
+    "PARTS",
+    "PLACE",
+    "VALUES",
+    "Tiles",
+    "covers",
+    "windows_of",
+]
 
 PLACE = ("tile_us", "tile")
 # The order of events: of equal times the larger id is the later.
@@ -24,6 +34,11 @@ VALUES: dict[str, type[pl.DataType]] = {
     "count": pl.Int64,
     "last_at": pl.Int64,
     "last_id": pl.String,
+}
+EVENTS: dict[str, type[pl.DataType]] = {
+    "last_at": pl.Int64,
+    "last_id": pl.String,
+    "count": pl.Int64,
 }
 OPERATIONS = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}
 # The partials that a kind of aggregation is made of; the other kinds need the values.
@@ -36,15 +51,16 @@ PARTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Tiles:
+class Tiles(NamedTuple):
     """`numbers`: entity, tile_us, tile, partials. `values`: entity, tile_us, tile, partial, value,
     count, last_at, last_id (null where values are only told apart). `tile` is its start; what stays
-    for good has `tile_us` 0.
+    for good has `tile_us` 0. `events`: those of latest values that may be taken back: entity,
+    last_at, last_id, count, and each value under its code.
     """
 
     numbers: pl.DataFrame
     values: pl.DataFrame
+    events: pl.DataFrame
 
 
 def windows_of(grids: Iterable[Grid]) -> tuple[Window, ...]:

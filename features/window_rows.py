@@ -8,7 +8,7 @@ is the most frequent, and of equal ones the most recent, is then a maximum of on
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import polars as pl
@@ -48,7 +48,8 @@ class WindowRows:
         self._summed = [grid for grid in grids if grid.aggregation.kind in PARTS]
         self._counted = [grid for grid in grids if grid.aggregation.kind is Kind.DISTINCT]
         self._most = [grid for grid in grids if grid.aggregation.kind is Kind.MOST]
-        self._latest = tuple(latest)
+        self._latest = [one for one in latest if not one.signed]
+        self._taken_back = [one for one in latest if one.signed]
         self._derived = [*_rates(rates), *(score.expression() for score in scores)]
         columns = [column for grid in grids for column in grid.columns]
         columns += [column for rate in rates for column in rate.columns]
@@ -87,12 +88,20 @@ class WindowRows:
             yield self._most_frequent(self._at(at, tiles.values.filter(mine & ~is_lasting)))
         if self._latest:
             lasting = self._at(at, tiles.values.filter(is_lasting))
-            newest = lasting.sort(LAST).group_by(INDEX).agg(_newest(one) for one in self._latest)
-            yield newest.with_columns(
-                pl.when(pl.col(one.name).list.len() > 0).then(one.name)
-                for one in self._latest
-                if one.most is not None
-            )
+            yield self._newest(lasting, self._latest, _value_of)
+        if self._taken_back:
+            yield self._newest(self._at(at, tiles.events), self._taken_back, _value_under)
+
+    def _newest(
+        self, rows: pl.DataFrame, latest: Sequence[Latest], value: Callable[[Latest], pl.Expr]
+    ) -> pl.DataFrame:
+        """The latest values; an empty list is none."""
+        newest = rows.sort(LAST).group_by(INDEX).agg(_newest(one, value(one)) for one in latest)
+        return newest.with_columns(
+            pl.when(pl.col(one.name).list.len() > 0).then(one.name)
+            for one in latest
+            if one.most is not None
+        )
 
     def _at(self, at: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with the `t` of their entity; of one that is not asked for it is null.
@@ -226,9 +235,16 @@ def _sum(one: Aggregation, window: Window) -> pl.Expr:
     return total.round(12) if one.signed else total
 
 
-def _newest(one: Latest) -> pl.Expr:
+def _value_of(one: Latest) -> pl.Expr:
+    return pl.col("value").filter(pl.col("partial") == one.aggregation.code)
+
+
+def _value_under(one: Latest) -> pl.Expr:
+    return pl.col(str(one.aggregation.code)).drop_nulls()
+
+
+def _newest(one: Latest, mine: pl.Expr) -> pl.Expr:
     """Of values in order of their last events."""
-    mine = pl.col("value").filter(pl.col("partial") == one.aggregation.code)
     if one.most is not None:
         # The last distinct ones, oldest first.
         return mine.reverse().unique(maintain_order=True).head(one.most).reverse().alias(one.name)

@@ -85,9 +85,7 @@ def step(view: WindowSet, state: WindowedState, events: pl.DataFrame, watermark_
     entities = pl.concat([resting, alive])
     over = changed.join(due, on=view.entity, how="anti")
     parts = [_of(tiles, resting, view, rest=changed), _of(kept, alive, view, rest=over)]
-    tiles = Tiles(
-        pl.concat([part.numbers for part in parts]), pl.concat([part.values for part in parts])
-    )
+    tiles = Tiles(*(pl.concat(both) for both in zip(*parts, strict=True)))
     return Step(WindowedState(tiles, entities), rows, entities[DUE].min(), capped)  # type: ignore[arg-type]
 
 
@@ -109,9 +107,6 @@ def _of(tiles: Tiles, entities: pl.DataFrame, view: WindowSet, *, rest: pl.DataF
     if rest.is_empty():
         return tiles
     if entities.is_empty():
-        return Tiles(tiles.numbers.clear(), tiles.values.clear())
+        return Tiles(*(rows.clear() for rows in tiles))
     by = entities.select(view.entity)
-    return Tiles(
-        tiles.numbers.join(by, on=view.entity, how="semi"),
-        tiles.values.join(by, on=view.entity, how="semi"),
-    )
+    return Tiles(*(rows.join(by, on=view.entity, how="semi") for rows in tiles))

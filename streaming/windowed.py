@@ -51,7 +51,7 @@ class WindowedKeeper:
             state,
             windows.entity,
             {**dict.fromkeys(windows.entity, pl.String), **times},
-            (_numbers(windows.partials), VALUES),
+            (_numbers(windows.partials), VALUES, windows.events),
         )
 
     def step(self, events: pl.DataFrame, now: int, *, is_exact: bool) -> Stepped:
@@ -74,12 +74,12 @@ class WindowedKeeper:
             must=now - MOST_BEHIND_US,
         )
         behind = max(0, now - book.passed - 1) if book.passed < until else 0
-        known, (numbers, values) = found.records, found.parts
+        known = found.records
         new = names.join(known, on=self._entity, how="anti", maintain_order="left")
         names = pl.concat([known.select(self._entity), new]).with_row_index(ROW)
         numbered = events.join(names, on=self._entity, how="left", maintain_order="left")
         entities = known.with_row_index(ROW).select(ROW, LAST_AT, DUE)
-        state = WindowedState(Tiles(numbers, values), entities)
+        state = WindowedState(self._windows.adopted(Tiles(*found.parts)), entities)
         done = step(self._windows, state, numbered, now)
         self._records.replace(book, found, _named(done.state, names))
         self._book.put(book)
@@ -105,7 +105,7 @@ def _named(state: WindowedState, names: pl.DataFrame) -> Found:
 
     keys = names.drop(ROW)[kept[ROW]]
     records = keys.with_columns(kept[LAST_AT], kept[DUE])
-    return Found(records, (placed(state.tiles.numbers), placed(state.tiles.values)))
+    return Found(records, tuple(map(placed, state.tiles)))
 
 
 def _numbers(partials: Iterable[str]) -> dict[str, type[pl.DataType]]:

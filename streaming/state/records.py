@@ -168,13 +168,11 @@ class Records:
         return _Segment(left, unknown, self._key)
 
     def _decoded(self, blob: bytes) -> _Segment:
-        """Of a form from before what has been declared since is null."""
-        first, *rest, gone = (
-            from_blob(one) for one in msgspec.msgpack.decode(blob, type=list[bytes])
-        )
+        """Of a form from before what has been declared since is null, and a part empty."""
+        *frames, gone = (from_blob(one) for one in msgspec.msgpack.decode(blob, type=list[bytes]))
+        frames += [pl.DataFrame(schema=schema) for schema in self._schemas[len(frames) :]]
         frames = [
-            _conformed(frame, schema)
-            for frame, schema in zip((first, *rest), self._schemas, strict=True)
+            _conformed(frame, schema) for frame, schema in zip(frames, self._schemas, strict=True)
         ]
         return _Segment(Found(frames[0], tuple(frames[1:])), gone, self._key)
 

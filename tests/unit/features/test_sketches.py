@@ -151,7 +151,7 @@ def test_values_kept_with_their_events_by_an_older_version_are_taken_back_too() 
         values.with_columns(count=pl.lit(1, pl.Int64), last_at=pl.lit(at), last_id=pl.lit(event_id))
         for event_id, at in reads.select("event_id", "event_at").rows()
     ]
-    state = WindowedState(Tiles(state.tiles.numbers, pl.concat(old)), state.entities)
+    state = WindowedState(state.tiles._replace(values=pl.concat(old)), state.entities)
     done = step(readers, state, reads.head(1).with_columns(sign=pl.lit(-1, pl.Int64)), NOW)
     assert done.rows["of_24h"].to_list() == [1]
     assert done.state.tiles.values["count"].to_list() == [1]

@@ -17,7 +17,8 @@ from oracle.windows import product_rows, shopping_rows, windowed
 from features.commerce_product import COMMERCE_PRODUCT, of_products
 from features.commerce_user import COMMERCE_USER, ITEM, shopping
 from features.dimensions import PRODUCTS, no_dimensions
-from features.tiles import Tiles
+from features.session_set import LIFETIME_US
+from features.tiles import EVENTS, Tiles
 from features.window_set import WindowSet
 from features.windowed_step import DUE, WindowedState, empty, step
 from features.windows import Aggregation, Grid, Kind, Latest, Window, windows
@@ -288,7 +289,10 @@ def test_what_is_taken_back_has_never_been_there(
     come, go = data.draw(st.permutations([*plus.iter_slices(3)])), [*minus.iter_slices(2)]
     steps = [*come, *data.draw(st.permutations(go))]
     state, watermark = empty(READS, plus), min(e["event_at"] for e in events)
-    for rows in steps:
+    upgraded = data.draw(st.integers(0, len(steps)))
+    for number, rows in enumerate(steps):
+        if number == upgraded:
+            state = WindowedState(READS.adopted(of_an_older_version(state.tiles)), state.entities)
         state = step(READS, state, rows, watermark).state
     left = [event for event in events if event["event_id"] not in gone]
     at = ends(left, NOW)
@@ -299,6 +303,30 @@ def test_what_is_taken_back_has_never_been_there(
         mine = [row for row in known if row["event_type"] != ITEM]
         expected = windowed(READS, mine, t)
         assert not [name for name, value in expected.items() if not same(shown[user][name], value)]
+    # Once nothing can be taken back only the last values are left, and are the same.
+    settled = READS.evict(state.tiles, NOW + 2 * LIFETIME_US)
+    assert settled.events.group_by("user_id").len()["len"].max() in {None, 1, 2}
+    again = {row["user_id"]: row for row in READS.finish(settled, as_of(at)).to_dicts()}
+    assert all(again[user][name] == shown[user][name] for user in at for name in ("recent", "last"))
+
+
+def of_an_older_version(tiles: Tiles) -> Tiles:
+    """Latest values that may be taken back were kept one by one."""
+    codes = [name for name in tiles.events.columns if name not in {"user_id", *EVENTS}]
+    values = [
+        tiles.events.filter(pl.col(code).is_not_null()).select(
+            "user_id",
+            pl.lit(0, pl.Int64).alias("tile_us"),
+            pl.lit(0, pl.Int64).alias("tile"),
+            pl.lit(int(code), pl.Int64).alias("partial"),
+            pl.col(code).alias("value"),
+            "count",
+            "last_at",
+            "last_id",
+        )
+        for code in codes
+    ]
+    return Tiles(tiles.numbers, pl.concat([tiles.values, *values]), tiles.events.clear())
 
 
 def test_of_what_may_be_taken_back_no_extreme_can_be_kept() -> None:

@@ -165,6 +165,15 @@ def test_a_column_declared_later_is_null_in_what_was_written_before() -> None:
     assert table(store).find(book, keys("a")).records.rows() == [("a", None, 7)]
 
 
+def test_a_part_declared_later_is_empty_in_what_was_written_before() -> None:
+    store, book = Store(), Book()
+    records = found({"a": (1, 5, [])}).records
+    before = each_call(store, lambda state: Records(state, ("name",), SCHEMA))
+    before.add(book, Found(records))
+    (part,) = table(store).find(book, keys("a")).parts
+    assert (part.height, part.columns) == (0, [ROW, "text"])
+
+
 def test_a_lost_segment_is_an_error() -> None:
     store, book = Store(), Book()
     table(store).add(book, found({"a": (1, 5, [])}))
