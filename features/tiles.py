@@ -72,3 +72,9 @@ def covers(window: Window) -> pl.Expr:
     """Whether a window that ends at column `t` covers a tile."""
     is_in = pl.col("tile") > pl.col("t") - window.width_us
     return (pl.col("tile_us") == window.tile_us) & is_in
+
+
+def parted(rows: pl.DataFrame, test: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that fail the test, and those that hold it."""
+    holds = rows.select(test.fill_null(value=False)).to_series()
+    return rows.filter(~holds), rows.filter(holds)

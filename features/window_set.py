@@ -21,9 +21,9 @@ import polars as pl
 
 from features import sketches
 from features.columns import Column
+from features.latest_events import LatestEvents
 from features.session_set import LIFETIME_US, SIGN
 from features.tiles import (
-    EVENTS,
     LAST,
     OPERATIONS,
     PARTS,
@@ -31,6 +31,7 @@ from features.tiles import (
     VALUES,
     Tiles,
     covers,
+    parted,
     windows_of,
 )
 from features.window_rows import WindowRows
@@ -40,7 +41,6 @@ __all__ = ["IS_EVENT", "WindowSet"]
 
 # Optional, of rows: false for what only follows from events and time, like a pattern's end.
 IS_EVENT = "is_event"
-NUMBER = "number of the event"
 # What may be taken back counts as at most so much: beside 1e308 a sum would lose all others.
 MOST_TAKEN_BACK = 1e15
 
@@ -74,7 +74,7 @@ class WindowSet:
         self._numbered: dict[str, WindowSet] = {}
         self._by_value = (*self.entity, *PLACE, "partial", "value")
         self._no_values = pl.DataFrame(schema={**types, **VALUES})
-        self._no_events = pl.DataFrame(schema={**types, **self.events})
+        self.events = LatestEvents(types, self.latest)
         self._rows = WindowRows(self.entity, self.grids, self.rates, self.latest, self.scores)
 
     def of_numbered(self, number: str) -> WindowSet:
@@ -103,11 +103,6 @@ class WindowSet:
         """The columns of `Tiles.numbers` beside entity and place."""
         return tuple(self._parts)
 
-    @property
-    def events(self) -> dict[str, type[pl.DataType]]:
-        """The columns of `Tiles.events` beside the entity."""
-        return {**EVENTS, **{str(one.code): pl.String for one in self._taken_back}}
-
     def start(self, rows: pl.DataFrame) -> Tiles:
         """The tiles of new rows."""
         tiles = self._started(rows)
@@ -130,7 +125,7 @@ class WindowSet:
         # What nothing takes back any more needs no row of its own.
         is_settled = pl.col("last_at") + LIFETIME_US < watermark_us
         is_signed = pl.col("partial").is_in(self._signed)
-        still_open, settled = _parted(theirs, is_signed & is_settled)
+        still_open, settled = parted(theirs, is_signed & is_settled)
         if settled.height:
             theirs = pl.concat([still_open, _counted(settled, self._by_value)])
         kept, full = sketches.capped(theirs, self.entity, (*PLACE, "partial"))
@@ -161,21 +156,8 @@ class WindowSet:
         if self._lasting:
             lasting = tiles.values.filter(pl.col("tile_us") == 0)
             values = pl.concat([values, self._newest(lasting)])
-        events = self._newest_events(tiles.events, watermark_us)
+        events = self.events.evict(tiles.events, watermark_us)
         return Tiles(tiles.numbers.filter(is_kept), values, events)
-
-    def adopted(self, tiles: Tiles) -> Tiles:
-        """Tiles as they are now, of an older version that kept the values of events one by one."""
-        codes = [one.code for one in self._taken_back]
-        is_old = (pl.col("tile_us") == 0) & pl.col("partial").is_in(codes)
-        if not codes or not tiles.values.select(is_old.any()).item():
-            return tiles
-        values, old = _parted(tiles.values, is_old)
-        events = old.group_by(*self.entity, *LAST, "count").agg(
-            pl.col("value").filter(pl.col("partial") == code).first().alias(str(code))
-            for code in codes
-        )
-        return Tiles(tiles.numbers, values, pl.concat([tiles.events, events], how="diagonal"))
 
     def due(self, tiles: Tiles, at: pl.DataFrame) -> pl.DataFrame:
         """Per entity, the smallest `t` at which a tile leaves a window: its row changes then."""
@@ -227,12 +209,6 @@ class WindowSet:
         return tuple({one.code: one for one in found}.values())
 
     @cached_property
-    def _taken_back(self) -> tuple[Aggregation, ...]:
-        """Those whose latest values may be taken back, one for each code."""
-        found = [one.aggregation for one in self.latest if one.signed]
-        return tuple({one.code: one for one in found}.values())
-
-    @cached_property
     def _kept(self) -> dict[int, int]:
         """How many of the latest values are kept, by the code of what keeps them."""
         kept: dict[int, int] = {}
@@ -270,46 +246,21 @@ class WindowSet:
         forever = known.with_columns(pl.lit(0, pl.Int64).alias(name) for name in PLACE)
         lasting = [self._lasting_values(forever, one) for one in self._lasting]
         values = pl.concat([listed, listed.with_columns(_coarse()), *lasting])
-        return Tiles(pl.concat([fine, coarse]), values, self._events(known))
-
-    def _events(self, known: pl.DataFrame) -> pl.DataFrame:
-        """Those that have a latest value that may be taken back."""
-        if not self._taken_back:
-            return self._no_events
-        values = [
-            pl.when(one.rows()).then(pl.col(str(one.of)).cast(pl.String)).alias(str(one.code))
-            for one in self._taken_back
-        ]
-        events = known.select(
-            *self.entity, *values, last_at="event_at", last_id="event_id", count=SIGN
-        )
-        has_value = pl.any_horizontal(
-            pl.col(str(one.code)).is_not_null() for one in self._taken_back
-        )
-        return events.filter(has_value).select(self._no_events.columns)
+        return Tiles(pl.concat([fine, coarse]), values, self.events.start(known))
 
     def _merge(self, one: Tiles, other: Tiles) -> Tiles:
         """Where the other has nothing, in time or of an event, there is nothing to be merged."""
         is_beyond = _from_first_of(other.numbers)
-        older, numbers = _parted(one.numbers, is_beyond)
+        older, numbers = parted(one.numbers, is_beyond)
         numbers = pl.concat([numbers, other.numbers], how="diagonal")
         merged = numbers.group_by((*self.entity, *PLACE)).agg(self._combined)
         numbers = pl.concat([older, merged], how="diagonal")
-        events = self._merged_events(one.events, other.events)
+        events = self.events.merge(one.events, other.events)
         if other.values.is_empty():
             return Tiles(numbers, one.values, events)
-        rest, values = _parted(one.values, is_beyond & self._may_be_again(other.values))
+        rest, values = parted(one.values, is_beyond & self._may_be_again(other.values))
         values = self._merged(pl.concat([values, other.values]))
         return Tiles(numbers, pl.concat([rest, values]), events)
-
-    def _merged_events(self, one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
-        """Those that are left; each stays, since if it is taken back another is the latest."""
-        if other.is_empty():
-            return one
-        before, events = _parted(one, pl.col("last_at") >= other["last_at"].min())
-        by = [name for name in one.columns if name != "count"]
-        summed = pl.concat([events, other]).group_by(by).agg(pl.col("count").sum())
-        return pl.concat([before, summed.filter(pl.col("count") != 0).select(one.columns)])
 
     def _may_be_again(self, values: pl.DataFrame) -> pl.Expr:
         """Another value has nothing to do with these, nor have signed ones of events before."""
@@ -325,7 +276,7 @@ class WindowSet:
         if not self._signed:
             return _counted(values, by)
         is_signed = pl.col("partial").is_in(self._signed)
-        unsigned, signed = _parted(values, is_signed)
+        unsigned, signed = parted(values, is_signed)
         # Each stays a row of its own: the last of them may be taken back, and another is then last.
         signed = signed.group_by(*by, *LAST).agg(pl.col("count").sum())
         left = signed.filter(pl.col("count") != 0).select(values.columns)
@@ -343,29 +294,13 @@ class WindowSet:
         is_single = pl.col("partial").is_in(
             [code for code, most in self._kept.items() if most == 1]
         )
-        listed, single = _parted(lasting.sort(LAST, descending=True), is_single)
+        listed, single = parted(lasting.sort(LAST, descending=True), is_single)
         single = single.unique(by, keep="first")
         if listed.height:
             distinct = listed.unique([*by, "value"], keep="first", maintain_order=True)
             most = pl.col("partial").replace_strict(self._kept, return_dtype=pl.Int64)
             listed = distinct.filter(pl.int_range(pl.len()).over(by) < most)
         return pl.concat([single, listed])
-
-    def _newest_events(self, events: pl.DataFrame, watermark_us: int) -> pl.DataFrame:
-        """Those of the newest distinct values of each entity, and whatever may be taken back."""
-        is_open = pl.col("last_at") + LIFETIME_US >= watermark_us
-        settled, still_open = _parted(events, is_open)
-        if settled.is_empty():
-            return events
-        newest_first = settled.sort(LAST, descending=True).with_row_index(NUMBER)
-        kept = []
-        for one in self._taken_back:
-            by_value = [*self.entity, str(one.code)]
-            known = newest_first.filter(pl.col(str(one.code)).is_not_null())
-            distinct = known.unique(by_value, keep="first", maintain_order=True)
-            is_kept = pl.int_range(pl.len()).over(self.entity) < self._kept[one.code]
-            kept.append(distinct.filter(is_kept))
-        return pl.concat([still_open, pl.concat(kept).unique(NUMBER).drop(NUMBER)])
 
     def _values(self, placed: pl.DataFrame, one: Aggregation) -> pl.DataFrame:
         is_apart = one.code in self._told_apart
@@ -393,12 +328,6 @@ def _from_first_of(numbers: pl.DataFrame) -> pl.Expr:
         if first is not None
     ]
     return pl.any_horizontal(tile_us == 0, *later)
-
-
-def _parted(rows: pl.DataFrame, test: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows that fail the test, and those that hold it."""
-    holds = rows.select(test.fill_null(value=False)).to_series()
-    return rows.filter(~holds), rows.filter(holds)
 
 
 def _floor(time: str, tile_us: int) -> pl.Expr:

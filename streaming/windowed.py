@@ -51,7 +51,7 @@ class WindowedKeeper:
             state,
             windows.entity,
             {**dict.fromkeys(windows.entity, pl.String), **times},
-            (_numbers(windows.partials), VALUES, windows.events),
+            (_numbers(windows.partials), VALUES, windows.events.schema),
         )
 
     def step(self, events: pl.DataFrame, now: int, *, is_exact: bool) -> Stepped:
@@ -79,7 +79,7 @@ class WindowedKeeper:
         names = pl.concat([known.select(self._entity), new]).with_row_index(ROW)
         numbered = events.join(names, on=self._entity, how="left", maintain_order="left")
         entities = known.with_row_index(ROW).select(ROW, LAST_AT, DUE)
-        state = WindowedState(self._windows.adopted(Tiles(*found.parts)), entities)
+        state = WindowedState(self._windows.events.adopt(Tiles(*found.parts)), entities)
         done = step(self._windows, state, numbered, now)
         self._records.replace(book, found, _named(done.state, names))
         self._book.put(book)

@@ -292,7 +292,8 @@ def test_what_is_taken_back_has_never_been_there(
     upgraded = data.draw(st.integers(0, len(steps)))
     for number, rows in enumerate(steps):
         if number == upgraded:
-            state = WindowedState(READS.adopted(of_an_older_version(state.tiles)), state.entities)
+            adopted = READS.events.adopt(of_an_older_version(state.tiles))
+            state = WindowedState(adopted, state.entities)
         state = step(READS, state, rows, watermark).state
     left = [event for event in events if event["event_id"] not in gone]
     at = ends(left, NOW)
