@@ -6,7 +6,7 @@
 
 So what is kept of an entity is bounded by the tiles of its largest window, and the error at the old
 edge is at most one tile. The latest values of an entity lie in no tile: they stay until newer ones
-take their place.
+take their place (those that may be taken back: `features.latest_events`).
 
 Times are microseconds UTC. Frames hold many entities: nothing here loops over events or keys.
 """
