@@ -13,9 +13,9 @@ import polars as pl
 
 from features.session_set import LIFETIME_US, SIGN
 from features.tiles import EVENTS, LAST, Tiles, parted
-from features.windows import Aggregation, Latest
+from features.windows import Aggregation, Latest, kept_of
 
-__all__ = ["LatestEvents"]
+__all__ = ["LatestEvents", "column_of"]
 
 NUMBER = "number of the event"
 
@@ -27,10 +27,9 @@ class LatestEvents:
         signed = [one for one in latest if one.signed]
         self._entity = tuple(entity)
         # What features are made of, each once, and how many of its newest values are kept.
-        self._of: dict[str, Aggregation] = {_name(one): one.aggregation for one in signed}
-        self._most = {
-            name: max(one.most or 1 for one in signed if _name(one) == name) for name in self._of
-        }
+        self._of: dict[str, Aggregation] = {column_of(one): one.aggregation for one in signed}
+        most = kept_of(signed)
+        self._most = {name: most[one.code] for name, one in self._of.items()}
         self.schema: dict[str, Any] = {**EVENTS, **dict.fromkeys(self._of, pl.String)}
         self._nothing = pl.DataFrame(schema={**entity, **self.schema})
 
@@ -85,5 +84,6 @@ class LatestEvents:
         return Tiles(tiles.numbers, values, pl.concat([tiles.events, events], how="diagonal"))
 
 
-def _name(one: Latest) -> str:
+def column_of(one: Latest) -> str:
+    """The column of `Tiles.events` that has its value."""
     return str(one.aggregation.code)

@@ -14,6 +14,7 @@ from functools import cached_property
 import polars as pl
 
 from features.columns import Column, ColumnType
+from features.latest_events import column_of
 from features.sketches import VALUES, estimated, full_groups, with_hashes
 from features.tiles import LAST, OPERATIONS, PARTS, PLACE, Tiles, covers, windows_of
 from features.windows import Aggregation, Grid, Kind, Latest, Rate, Score, Window
@@ -240,7 +241,7 @@ def _value_of(one: Latest) -> pl.Expr:
 
 
 def _value_under(one: Latest) -> pl.Expr:
-    return pl.col(str(one.aggregation.code)).drop_nulls()
+    return pl.col(column_of(one)).drop_nulls()
 
 
 def _newest(one: Latest, mine: pl.Expr) -> pl.Expr:

@@ -35,7 +35,17 @@ from features.tiles import (
     windows_of,
 )
 from features.window_rows import WindowRows
-from features.windows import COARSE_US, FINE_US, Aggregation, Grid, Kind, Latest, Rate, Score
+from features.windows import (
+    COARSE_US,
+    FINE_US,
+    Aggregation,
+    Grid,
+    Kind,
+    Latest,
+    Rate,
+    Score,
+    kept_of,
+)
 
 __all__ = ["IS_EVENT", "WindowSet"]
 
@@ -210,12 +220,8 @@ class WindowSet:
 
     @cached_property
     def _kept(self) -> dict[int, int]:
-        """How many of the latest values are kept, by the code of what keeps them."""
-        kept: dict[int, int] = {}
-        for one in self.latest:
-            code = one.aggregation.code
-            kept[code] = max(kept.get(code, 1), one.most or 1)
-        return kept
+        """How many of the latest values stay, by code."""
+        return kept_of(one for one in self.latest if not one.signed)
 
     @cached_property
     def _told_apart(self) -> frozenset[int]:
@@ -223,8 +229,7 @@ class WindowSet:
         kinds = {kind: set[int]() for kind in Kind}
         for grid in self.grids:
             kinds[grid.aggregation.kind].add(grid.aggregation.code)
-        ordered = kinds[Kind.MOST].union(one.code for one in self._lasting)
-        return frozenset(kinds[Kind.DISTINCT] - ordered)
+        return frozenset(kinds[Kind.DISTINCT] - kinds[Kind.MOST] - self._kept.keys())
 
     @cached_property
     def _signed(self) -> list[int]:

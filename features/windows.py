@@ -6,7 +6,7 @@ an hour, tiles of an hour beyond. `features.window_set` computes what is declare
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from zlib import crc32
@@ -27,6 +27,7 @@ __all__ = [
     "Score",
     "Window",
     "counts_of",
+    "kept_of",
     "signed_grid",
     "windows",
 ]
@@ -208,6 +209,15 @@ class Latest:
     def column(self) -> Column:
         type_ = self.type if self.most is None else ColumnType.STRING_LIST
         return Column(self.name, type_, self.doc)
+
+
+def kept_of(latest: Iterable[Latest]) -> dict[int, int]:
+    """How many of the newest values are kept, by the code of what several features may be of."""
+    kept: dict[int, int] = {}
+    for one in latest:
+        code = one.aggregation.code
+        kept[code] = max(kept.get(code, 1), one.most or 1)
+    return kept
 
 
 def _columns(

@@ -161,13 +161,7 @@ class EpochRunner:
         is_full = rows_in > self.max_offsets // 2
         ends = self.end_offsets(self.job.topics) if is_full else None
         after = advance(_with_watermark(before, watermark), read, ends)
-        asked = Epoch(
-            job=self.job.name,
-            checkpoint_id=checkpoint_id,
-            number=number,
-            generation=self.generation,
-            committed_at_us=_now_us(),
-        )
+        asked = self._asked(checkpoint_id, number)
         output = self._output(frames, rows_in)
         stored = self._stored(asked, output, after)
         epoch, output, after = stored.epoch, stored.output, stored.clock
@@ -197,6 +191,15 @@ class EpochRunner:
         )
         for listener in self.listeners:
             listener(report)
+
+    def _asked(self, checkpoint_id: str, number: int) -> Epoch:
+        return Epoch(
+            job=self.job.name,
+            checkpoint_id=checkpoint_id,
+            number=number,
+            generation=self.generation,
+            committed_at_us=_now_us(),
+        )
 
     def _stored(self, asked: Epoch, output: Output, clock: Clock) -> _Stored:
         """In all stores: PostgreSQL decides, the others follow side by side.
