@@ -1,12 +1,8 @@
-"""Bounded sets of values: of too many, those with the smallest hashes stand for all.
+"""Bounded sets of values: of too many, those with the smallest hashes are kept.
 
-A bot may touch a million products in an hour. Of the values of an aggregation in a tile at most
-`MOST_VALUES` are kept, by their hashes, so any order and any split of the events keeps the same
-ones, and what is kept is counted exactly. The number of distinct values is exact below that; beyond
-it is estimated from the hashes, which are as good as uniform in 0..1: with `theta` the largest hash
-kept in a full tile, `(values below theta) / theta`, with a relative standard error of at most
-1 / sqrt(MOST_VALUES), or 1.8 % (bottom-k: Bar-Yossef et al., RANDOM 2002; unions by theta:
-Dasgupta et al., ICDT 2016).
+A bot may touch a million products in an hour. Of the values of an aggregation of which the most
+frequent is asked for at most `MOST_VALUES` an hour are kept, by their hashes, so any order and any
+split of the events keeps the same ones, and what is kept is counted exactly.
 """
 
 from __future__ import annotations
@@ -18,11 +14,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-__all__ = ["MOST_VALUES", "VALUES", "capped", "estimated", "full_groups", "with_hashes"]
+__all__ = ["HASH", "MOST_VALUES", "capped", "full_groups", "with_hashes"]
 
 MOST_VALUES = 3000
 HASH = "hash of the value"
-THETA = "theta"
 VALUES = "values"
 
 
@@ -55,21 +50,6 @@ def capped(
     kept = distinct.filter(pl.col(HASH).rank("min").over(by) <= MOST_VALUES)
     left = too_many.join(kept, on=[*by, "value"], how="semi")
     return pl.concat([values.join(full, on=by, how="anti"), left]), full
-
-
-def estimated(hashed: pl.DataFrame, full: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """How many distinct values there were: `by` and `values`.
-
-    `hashed`: those of some groups of each `by`, as `with_hashes` gives them; `full`: the groups of
-    them that may be capped. Of a `by` without a full group nothing is said.
-    """
-    shared = [name for name in full.columns if name != VALUES]
-    largest = hashed.join(full, on=shared, how="semi").group_by(shared).agg(pl.col(HASH).max())
-    theta = largest.group_by(by).agg(pl.col(HASH).min().alias(THETA))
-    below = hashed.join(theta, on=by).filter(pl.col(HASH) <= pl.col(THETA))
-    found = below.group_by(by).agg(pl.col("value").n_unique(), pl.col(THETA).first())
-    number = (pl.col("value") / pl.col(THETA)).round().cast(pl.Int64)
-    return found.select(*by, number.alias(VALUES))
 
 
 def with_hashes(rows: pl.DataFrame) -> pl.DataFrame:

@@ -2,6 +2,9 @@
 
 Partial aggregates of the rows of one (entity, tile) are sums, minima or maxima, and values are
 counted, so tiles of any split of the events merge into the same, in any order.
+
+A row lies in one tile: a fine one while a window of fine tiles may cover it, then the coarse one
+that this is part of. Windows of coarse tiles count both.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from features.windows import Grid, Kind, Window
+from features.windows import COARSE_US, FINE_US, Grid, Kind, Window
 
 __all__ = [
     "EVENTS",
@@ -21,7 +24,9 @@ __all__ = [
     "PLACE",
     "VALUES",
     "Tiles",
+    "coarse",
     "covers",
+    "parted",
     "windows_of",
 ]
 
@@ -40,7 +45,7 @@ EVENTS: dict[str, type[pl.DataType]] = {
     "last_id": pl.String,
     "count": pl.Int64,
 }
-OPERATIONS = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}
+OPERATIONS = {"count": "sum", "sum": "sum", "min": "min", "max": "max", "distinct": "sum"}
 # The partials that a kind of aggregation is made of; the other kinds need the values.
 PARTS = {
     Kind.COUNT: ("count",),
@@ -48,19 +53,21 @@ PARTS = {
     Kind.MEAN: ("sum", "count"),
     Kind.MIN: ("min",),
     Kind.MAX: ("max",),
+    Kind.DISTINCT: ("distinct",),
 }
 
 
 class Tiles(NamedTuple):
     """`numbers`: entity, tile_us, tile, partials. `values`: entity, tile_us, tile, partial, value,
-    count, last_at, last_id (null where values are only told apart). `tile` is its start; what stays
-    for good has `tile_us` 0. `events`: those of latest values that may be taken back: entity,
-    last_at, last_id, count, and each value under its code.
+    count, last_at, last_id. `tile` is its start; what stays for good has `tile_us` 0. `events`:
+    those that have values that may be taken back (`features.signed_events`). `distinct`: values
+    that are told apart (`features.distinct`).
     """
 
     numbers: pl.DataFrame
     values: pl.DataFrame
     events: pl.DataFrame
+    distinct: pl.DataFrame
 
 
 def windows_of(grids: Iterable[Grid]) -> tuple[Window, ...]:
@@ -70,8 +77,16 @@ def windows_of(grids: Iterable[Grid]) -> tuple[Window, ...]:
 
 def covers(window: Window) -> pl.Expr:
     """Whether a window that ends at column `t` covers a tile."""
-    is_in = pl.col("tile") > pl.col("t") - window.width_us
-    return (pl.col("tile_us") == window.tile_us) & is_in
+    begin = pl.col("t") - window.width_us
+    if window.tile_us == FINE_US:
+        return (pl.col("tile_us") == FINE_US) & (pl.col("tile") > begin)
+    # The first coarse tile that starts behind its begin, and whatever follows.
+    return pl.col("tile") >= (begin.floordiv(COARSE_US) + 1) * COARSE_US
+
+
+def coarse() -> pl.Expr:
+    """The start of the coarse tile that a tile is, or is part of."""
+    return pl.col("tile").floordiv(COARSE_US) * COARSE_US
 
 
 def parted(rows: pl.DataFrame, test: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:

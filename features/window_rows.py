@@ -14,9 +14,8 @@ from functools import cached_property
 import polars as pl
 
 from features.columns import Column, ColumnType
-from features.latest_events import column_of
-from features.sketches import VALUES, estimated, full_groups, with_hashes
-from features.tiles import LAST, OPERATIONS, PARTS, PLACE, Tiles, covers, windows_of
+from features.signed_events import column_of
+from features.tiles import LAST, OPERATIONS, PARTS, Tiles, covers, windows_of
 from features.windows import Aggregation, Grid, Kind, Latest, Rate, Score, Window
 
 __all__ = ["WindowRows"]
@@ -47,7 +46,6 @@ class WindowRows:
     ) -> None:
         self._entity = tuple(entity)
         self._summed = [grid for grid in grids if grid.aggregation.kind in PARTS]
-        self._counted = [grid for grid in grids if grid.aggregation.kind is Kind.DISTINCT]
         self._most = [grid for grid in grids if grid.aggregation.kind is Kind.MOST]
         self._latest = [one for one in latest if not one.signed]
         self._taken_back = [one for one in latest if one.signed]
@@ -81,9 +79,6 @@ class WindowRows:
             numbers = self._at(at, tiles.numbers).with_columns(_covered(self._summed))
             summed = numbers.group_by(INDEX).agg(self._sums)
             yield summed.select(INDEX, *self._finished)
-        if self._counted:
-            mine = pl.col("partial").is_in([grid.aggregation.code for grid in self._counted])
-            yield self._distinct(self._at(at, tiles.values.filter(mine & ~is_lasting)))
         if self._most:
             mine = pl.col("partial").is_in([grid.aggregation.code for grid in self._most])
             yield self._most_frequent(self._at(at, tiles.values.filter(mine & ~is_lasting)))
@@ -131,44 +126,6 @@ class WindowRows:
             for grid in self._summed
             for window, column in zip(grid.windows, grid.columns, strict=True)
         ]
-
-    def _distinct(self, tiled: pl.DataFrame) -> pl.DataFrame:
-        """How many values there are in the tiles of a window."""
-        counts = [
-            (covers(window) & (pl.col("partial") == grid.aggregation.code)).alias(column.name)
-            for grid in self._counted
-            for window, column in zip(grid.windows, grid.columns, strict=True)
-        ]
-        found = tiled.with_columns(counts).group_by(INDEX).agg(self._distinct_counts)
-        full = full_groups(tiled, [INDEX], ["partial", *PLACE])
-        return found if full.is_empty() else self._with_estimates(found, tiled, full)
-
-    @cached_property
-    def _distinct_counts(self) -> list[pl.Expr]:
-        return [
-            pl.col("value").filter(pl.col(column.name)).n_unique().cast(pl.Int64).alias(column.name)
-            for grid in self._counted
-            for column in grid.columns
-        ]
-
-    def _with_estimates(
-        self, found: pl.DataFrame, tiled: pl.DataFrame, full: pl.DataFrame
-    ) -> pl.DataFrame:
-        """Where tiles could not keep all values: `full` ones."""
-        full = full.join(tiled.select(INDEX, "t").unique(), on=INDEX)
-        hashed = with_hashes(tiled.join(full, on=INDEX, how="semi"))
-        for grid in self._counted:
-            mine = pl.col("partial") == grid.aggregation.code
-            for window, column in zip(grid.windows, grid.columns, strict=True):
-                tiles = full.filter(mine & covers(window)).drop("t")
-                if tiles.is_empty():
-                    continue
-                rows = hashed.filter(mine & covers(window))
-                guess = estimated(rows, tiles, [INDEX]).rename({VALUES: "guess"})
-                found = found.join(guess, on=INDEX, how="left", maintain_order="left")
-                best = pl.coalesce("guess", column.name).alias(column.name)
-                found = found.with_columns(best).drop("guess")
-        return found
 
     def _most_frequent(self, tiled: pl.DataFrame) -> pl.DataFrame:
         """The value with the largest count, then the most recent event, then the smaller name."""

@@ -1,12 +1,13 @@
 """Windowed features computed: aggregates that any order and any split of the events gives.
 
-- *start*: events become rows of partial aggregates in their fine and in their coarse tiles.
+- *start*: events become rows of partial aggregates in their tiles.
 - *merge*: rows of one (entity, tile) become one: commutative and associative.
 - *finish*: at `t`, each window combines the tiles that it covers (`features.window_rows`).
 
 So what is kept of an entity is bounded by the tiles of its largest window, and the error at the old
 edge is at most one tile. The latest values of an entity lie in no tile: they stay until newer ones
-take their place (those that may be taken back: `features.latest_events`).
+take their place. Values that may be taken back stand by event (`features.signed_events`), values
+that are only told apart count in their last tile (`features.distinct`).
 
 Times are microseconds UTC. Frames hold many entities: nothing here loops over events or keys.
 """
@@ -21,8 +22,9 @@ import polars as pl
 
 from features import sketches
 from features.columns import Column
-from features.latest_events import LatestEvents
+from features.distinct import Distinct
 from features.session_set import LIFETIME_US, SIGN
+from features.signed_events import SignedEvents
 from features.tiles import (
     LAST,
     OPERATIONS,
@@ -30,6 +32,7 @@ from features.tiles import (
     PLACE,
     VALUES,
     Tiles,
+    coarse,
     covers,
     parted,
     windows_of,
@@ -53,6 +56,7 @@ __all__ = ["IS_EVENT", "WindowSet"]
 IS_EVENT = "is_event"
 # What may be taken back counts as at most so much: beside 1e308 a sum would lose all others.
 MOST_TAKEN_BACK = 1e15
+HOUR = "the coarse tile"
 
 
 class WindowSet:
@@ -84,7 +88,8 @@ class WindowSet:
         self._numbered: dict[str, WindowSet] = {}
         self._by_value = (*self.entity, *PLACE, "partial", "value")
         self._no_values = pl.DataFrame(schema={**types, **VALUES})
-        self.events = LatestEvents(types, self.latest)
+        self.events = SignedEvents(types, self.latest, self.grids, self._tile_us)
+        self.distinct = Distinct(types, self.grids, self._tile_us)
         self._rows = WindowRows(self.entity, self.grids, self.rates, self.latest, self.scores)
 
     def of_numbered(self, number: str) -> WindowSet:
@@ -113,78 +118,114 @@ class WindowSet:
         """The columns of `Tiles.numbers` beside entity and place."""
         return tuple(self._parts)
 
+    @property
+    def listed(self) -> tuple[int, ...]:
+        """The codes of the values in `Tiles.values` that lie in tiles."""
+        return tuple(one.code for one in self._listed)
+
     def start(self, rows: pl.DataFrame) -> Tiles:
         """The tiles of new rows."""
         tiles = self._started(rows)
-        return tiles._replace(values=self._merged(tiles.values))
+        return self._merge(self._started(rows.clear()), tiles)
 
     def merge(self, tiles: Iterable[Tiles]) -> Tiles:
         """All of them as one; the order does not matter."""
-        return reduce(self._merge, tiles)
+        first, *others = tiles
+        # What the others have of distinct values is counted anew.
+        uncounted = [pl.lit(0, pl.Int64).alias(name) for name in self._told_apart]
+        bare = (one._replace(numbers=one.numbers.with_columns(uncounted)) for one in others)
+        return reduce(self._merge, bare, first)
 
     def add(self, tiles: Tiles, rows: pl.DataFrame) -> Tiles:
-        """Merge the tiles of new rows into others."""
+        """Merge the tiles of new rows into others.
+
+        Of `tiles.distinct` only the values of these rows have to be there (`told_apart`).
+        """
         return self._merge(tiles, self._started(rows))
+
+    def told_apart(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The values of rows that are counted apart: entity, `partial`, `value`."""
+        known = rows.filter(pl.all_horizontal(pl.col(self.entity).is_not_null()))
+        return self.distinct.start(known.with_columns(self._place))
 
     def cap(self, tiles: Tiles, watermark_us: int) -> tuple[Tiles, pl.DataFrame]:
         """Tiles that keep a bounded number of values; the entity of each that let some go."""
-        many = tiles.values.group_by(self.entity).len().filter(pl.col("len") > sketches.MOST_VALUES)
-        if many.is_empty():
-            return tiles, many.select(self.entity)
-        theirs = tiles.values.join(many, on=self.entity, how="semi").filter(pl.col("tile_us") > 0)
-        # What nothing takes back any more needs no row of its own.
-        is_settled = pl.col("last_at") + LIFETIME_US < watermark_us
-        is_signed = pl.col("partial").is_in(self._signed)
-        still_open, settled = parted(theirs, is_signed & is_settled)
-        if settled.height:
-            theirs = pl.concat([still_open, _counted(settled, self._by_value)])
-        kept, full = sketches.capped(theirs, self.entity, (*PLACE, "partial"))
-        if full.is_empty() and settled.is_empty():
-            return tiles, full.select(self.entity)
-        is_lasting = pl.col("tile_us") == 0
-        others = [
-            tiles.values.join(many, on=self.entity, how="anti"),
-            tiles.values.filter(is_lasting).join(many, on=self.entity, how="semi"),
-        ]
-        values = pl.concat([*others, kept])
-        return tiles._replace(values=values), full.select(self.entity)
+        distinct, numbers, thinned = self.distinct.thin(tiles.distinct, watermark_us)
+        if thinned.height:
+            numbers = self._total([tiles.numbers, numbers])
+            tiles = tiles._replace(numbers=numbers, distinct=distinct)
+        lasting, tiled = parted(tiles.values, pl.col("tile_us") > 0)
+        in_hours = tiled.with_columns(coarse().alias(HOUR))
+        kept, full = sketches.capped(in_hours, self.entity, (HOUR, "partial"))
+        if full.height:
+            tiles = tiles._replace(values=pl.concat([lasting, kept.drop(HOUR)]))
+        return tiles, pl.concat([thinned, full.select(self.entity)])
 
     def finish(self, tiles: Tiles, at: pl.DataFrame) -> pl.DataFrame:
         """The features of every entity in `at` (entity, `t`): entity, then `columns`."""
-        return self._rows.finish(tiles, at)
+        listed = pl.concat([tiles.values, self.events.counted(tiles.events)])
+        return self._rows.finish(tiles._replace(values=listed), at)
 
     def evict(self, tiles: Tiles, watermark_us: int) -> Tiles:
         """What a row can still show once the watermark is there: `t` is never behind it."""
-        is_kept = pl.any_horizontal(
-            pl.lit(value=False),
-            *(
-                (pl.col("tile_us") == tile_us) & (pl.col("tile") > watermark_us - width_us)
-                for tile_us, width_us in self._widest.items()
-            ),
-        )
-        values = tiles.values.filter(is_kept)
+        numbers, aged = self._aged(tiles.numbers, watermark_us)
+        if aged.height:
+            rest, merged = parted(numbers, _from_first_of(aged))
+            numbers = pl.concat([rest, self._total([merged, aged])], how="diagonal")
+        events, settled = self.events.evict(tiles.events, watermark_us)
+        values = tiles.values if settled.is_empty() else self._with(tiles.values, settled)
+        values, aged = self._aged(values, watermark_us)
+        if aged.height:
+            rest, merged = parted(values, _from_first_of(aged) & (pl.col("tile_us") > 0))
+            values = pl.concat([rest, _counted(pl.concat([merged, aged]), self._by_value)])
         if self._lasting:
-            lasting = tiles.values.filter(pl.col("tile_us") == 0)
-            values = pl.concat([values, self._newest(lasting)])
-        events = self.events.evict(tiles.events, watermark_us)
-        return Tiles(tiles.numbers.filter(is_kept), values, events)
+            rest, lasting = parted(values, pl.col("tile_us") == 0)
+            values = pl.concat([rest, self._newest(lasting)])
+        return Tiles(numbers, values, events, self.distinct.evict(tiles.distinct, watermark_us))
+
+    def _aged(self, rows: pl.DataFrame, watermark_us: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Rows that stay where they are, and those that go on in coarse tiles, there."""
+        begin, coarse_begin = (watermark_us - width for width in self._widest)
+        is_fine = pl.col("tile_us") == FINE_US
+        stays = pl.col("tile") > pl.when(is_fine).then(begin).otherwise(coarse_begin)
+        left, kept = parted(rows, stays | (pl.col("tile_us") == 0))
+        aged = left.filter(is_fine & (coarse() > coarse_begin)).with_columns(_coarse())
+        return kept, aged
 
     def due(self, tiles: Tiles, at: pl.DataFrame) -> pl.DataFrame:
         """Per entity, the smallest `t` at which a tile leaves a window: its row changes then."""
         # Every value has a row of numbers in its tile.
         leaving = tiles.numbers.select(*self.entity, *PLACE).join(at, on=self.entity)
         leaves = [
-            pl.when(covers(window)).then(pl.col("tile") + window.width_us)
+            pl.when(covers(window)).then(
+                (coarse() if window.tile_us == COARSE_US else pl.col("tile")) + window.width_us
+            )
             for window in windows_of(self.grids)
         ]
         return leaving.group_by(self.entity).agg(due=pl.min_horizontal(leaves).min())
 
     @cached_property
-    def _widest(self) -> dict[int, int]:
-        widest: dict[int, int] = {}
+    def _tile_us(self) -> int:
+        """The width of the tiles that new rows come in."""
+        return min((window.tile_us for window in windows_of(self.grids)), default=FINE_US)
+
+    @cached_property
+    def _place(self) -> list[pl.Expr]:
+        """The tile of a new row."""
+        tile = pl.col("event_at").floordiv(self._tile_us) * self._tile_us
+        return [pl.lit(self._tile_us, pl.Int64).alias("tile_us"), tile.alias("tile")]
+
+    @cached_property
+    def _widest(self) -> tuple[int, int]:
+        """For how long rows stay in fine tiles and, these included, in coarse ones.
+
+        None goes on to a coarse tile that may still be taken back.
+        """
+        widths = {FINE_US: 0, COARSE_US: 0}
         for window in windows_of(self.grids):
-            widest[window.tile_us] = max(widest.get(window.tile_us, 0), window.width_us)
-        return widest
+            widths[window.tile_us] = max(widths[window.tile_us], window.width_us)
+        fine, wide = widths.values()
+        return (max(fine, LIFETIME_US + FINE_US) if wide else fine), wide
 
     @cached_property
     def _parts(self) -> dict[str, tuple[str, Aggregation]]:
@@ -224,70 +265,50 @@ class WindowSet:
         return kept_of(one for one in self.latest if not one.signed)
 
     @cached_property
-    def _told_apart(self) -> frozenset[int]:
-        """The codes of values that are only told apart: which was the last event is not kept."""
-        kinds = {kind: set[int]() for kind in Kind}
-        for grid in self.grids:
-            kinds[grid.aggregation.kind].add(grid.aggregation.code)
-        return frozenset(kinds[Kind.DISTINCT] - kinds[Kind.MOST] - self._kept.keys())
-
-    @cached_property
-    def _signed(self) -> list[int]:
-        """The codes of values of which the last event counts, and may be taken back."""
-        signed = [one.code for one in self._listed if one.signed]
-        return [code for code in signed if code not in self._told_apart]
+    def _told_apart(self) -> list[str]:
+        """The numbers that say how many values are distinct."""
+        return [name for name, (part, _) in self._parts.items() if part == "distinct"]
 
     def _started(self, rows: pl.DataFrame) -> Tiles:
         """The tiles of new rows, with values that may stand there more than once."""
         known = (
             rows.filter(pl.all_horizontal(pl.col(self.entity).is_not_null()))
             .sort("event_at", "event_id")
-            .with_columns(tile_us=pl.lit(FINE_US, pl.Int64), tile=_floor("event_at", FINE_US))
+            .with_columns(self._place)
         )
         by = (*self.entity, *PLACE)
-        fine = known.select(*by, *self._partials).group_by(by).agg(self._combined)
-        coarse = fine.with_columns(_coarse()).group_by(by).agg(self._combined)
-        listed = pl.concat([self._no_values, *(self._values(known, one) for one in self._listed)])
+        numbers = known.select(*by, *self._partials).group_by(by).agg(self._combined)
         forever = known.with_columns(pl.lit(0, pl.Int64).alias(name) for name in PLACE)
         lasting = [self._lasting_values(forever, one) for one in self._lasting]
-        values = pl.concat([listed, listed.with_columns(_coarse()), *lasting])
-        return Tiles(pl.concat([fine, coarse]), values, self.events.start(known))
+        listed = [self._values(known, one) for one in self._listed if not one.signed]
+        values = pl.concat([self._no_values, *listed, *lasting])
+        return Tiles(numbers, values, self.events.start(known), self.distinct.start(known))
 
     def _merge(self, one: Tiles, other: Tiles) -> Tiles:
-        """Where the other has nothing, in time or of an event, there is nothing to be merged."""
-        is_beyond = _from_first_of(other.numbers)
+        """Where the other has nothing, in time or of an event, there is nothing to be merged.
+
+        No distinct value of the other is counted in its numbers.
+        """
+        distinct, moved = self.distinct.merge(one.distinct, other.distinct)
+        new = pl.concat([other.numbers, moved], how="diagonal")
+        is_beyond = _from_first_of(new)
         older, numbers = parted(one.numbers, is_beyond)
-        numbers = pl.concat([numbers, other.numbers], how="diagonal")
-        merged = numbers.group_by((*self.entity, *PLACE)).agg(self._combined)
-        numbers = pl.concat([older, merged], how="diagonal")
+        numbers = pl.concat([older, self._total([numbers, new])], how="diagonal")
         events = self.events.merge(one.events, other.events)
         if other.values.is_empty():
-            return Tiles(numbers, one.values, events)
-        rest, values = parted(one.values, is_beyond & self._may_be_again(other.values))
-        values = self._merged(pl.concat([values, other.values]))
-        return Tiles(numbers, pl.concat([rest, values]), events)
+            return Tiles(numbers, one.values, events, distinct)
+        return Tiles(numbers, self._with(one.values, other.values), events, distinct)
 
-    def _may_be_again(self, values: pl.DataFrame) -> pl.Expr:
-        """Another value has nothing to do with these, nor have signed ones of events before."""
-        is_same = pl.col("value").is_in(values["value"].unique().implode())
-        if not self._signed:
-            return is_same
-        is_before = pl.col("last_at") < pl.lit(values["last_at"].min(), pl.Int64)
-        return is_same & (~pl.col("partial").is_in(self._signed) | ~is_before)
+    def _with(self, values: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+        """Other values, and those of a tile before, have nothing to do with the new ones."""
+        is_same = pl.col("value").is_in(new["value"].unique().implode())
+        rest, again = parted(values, _from_first_of(new) & is_same)
+        return pl.concat([rest, _counted(pl.concat([again, new]), self._by_value)])
 
-    def _merged(self, values: pl.DataFrame) -> pl.DataFrame:
-        """Those of the same place and value as one."""
-        by = self._by_value
-        if not self._signed:
-            return _counted(values, by)
-        is_signed = pl.col("partial").is_in(self._signed)
-        unsigned, signed = parted(values, is_signed)
-        # Each stays a row of its own: the last of them may be taken back, and another is then last.
-        signed = signed.group_by(*by, *LAST).agg(pl.col("count").sum())
-        left = signed.filter(pl.col("count") != 0).select(values.columns)
-        if unsigned.is_empty():
-            return left
-        return pl.concat([_counted(unsigned, by), left])
+    def _total(self, numbers: Iterable[pl.DataFrame]) -> pl.DataFrame:
+        """The numbers of each tile in one row."""
+        rows = pl.concat(numbers, how="diagonal")
+        return rows.group_by((*self.entity, *PLACE)).agg(self._combined)
 
     def _lasting_values(self, rows: pl.DataFrame, one: Aggregation) -> pl.DataFrame:
         values = self._values(rows, one)
@@ -308,15 +329,14 @@ class WindowSet:
         return pl.concat([single, listed])
 
     def _values(self, placed: pl.DataFrame, one: Aggregation) -> pl.DataFrame:
-        is_apart = one.code in self._told_apart
         return placed.filter(one.rows()).select(
             *self.entity,
             *PLACE,
             partial=pl.lit(one.code, pl.Int64),
             value=pl.col(str(one.of)).cast(pl.String),
-            count=pl.col(SIGN) if one.signed else pl.lit(1, pl.Int64),
-            last_at=pl.lit(None, pl.Int64) if is_apart else "event_at",
-            last_id=pl.lit(None, pl.String) if is_apart else "event_id",
+            count=pl.lit(1, pl.Int64),
+            last_at="event_at",
+            last_id="event_id",
         )
 
 
@@ -335,19 +355,14 @@ def _from_first_of(numbers: pl.DataFrame) -> pl.Expr:
     return pl.any_horizontal(tile_us == 0, *later)
 
 
-def _floor(time: str, tile_us: int) -> pl.Expr:
-    return pl.col(time).floordiv(tile_us) * tile_us
-
-
 def _coarse() -> list[pl.Expr]:
     """The place of fine tiles' contents in coarse ones."""
-    return [
-        pl.lit(COARSE_US, pl.Int64).alias("tile_us"),
-        _floor("tile", COARSE_US).alias("tile"),
-    ]
+    return [pl.lit(COARSE_US, pl.Int64).alias("tile_us"), coarse().alias("tile")]
 
 
 def _partial(part: str, one: Aggregation) -> pl.Expr:
+    if part == "distinct":
+        return pl.lit(0, pl.Int64)
     if part == "count":
         counted = pl.col(SIGN) if one.signed else pl.lit(1, pl.Int64)
         return pl.when(one.rows()).then(counted).otherwise(0).cast(pl.Int64)

@@ -8,15 +8,19 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from features.older_tiles import adopted
 from features.tiles import PLACE, VALUES, Tiles
 from features.window_set import WindowSet
 from features.windowed_step import LAST_AT, WindowedState, step
+from streaming.distinct import DistinctKeeper
 from streaming.state.records import DUE, NEVER_DUE, ROW, Book, Found, Records
 from streaming.state.store import State
 
 __all__ = ["SLOT_US", "Stepped", "WindowedKeeper"]
 
 SECOND_US = 1_000_000
+# How an entity's tiles are kept; older versions said nothing of it.
+FORM, CURRENT = "form", 1
 # While the stream runs, what time alone changes is put out so often.
 SLOT_US = 30 * SECOND_US
 # Beside fresh events an epoch puts out no more of that than there are touched entities, or so many;
@@ -46,13 +50,14 @@ class WindowedKeeper:
         # Numbers are joined and grouped sooner than names.
         self._windows = windows.of_numbered(ROW)
         self._book = state.cell(f"{name} entities", Book)
-        times = {LAST_AT: pl.Int64, DUE: pl.Int64}
+        times = {LAST_AT: pl.Int64, DUE: pl.Int64, FORM: pl.Int64}
         self._records = Records(
             state,
             windows.entity,
             {**dict.fromkeys(windows.entity, pl.String), **times},
             (_numbers(windows.partials), VALUES, windows.events.schema),
         )
+        self._distinct = DistinctKeeper(name, windows.entity, self._windows, state)
 
     def step(self, events: pl.DataFrame, now: int, *, is_exact: bool) -> Stepped:
         """Merge the events' rows and let the watermark `now` pass.
@@ -79,12 +84,26 @@ class WindowedKeeper:
         names = pl.concat([known.select(self._entity), new]).with_row_index(ROW)
         numbered = events.join(names, on=self._entity, how="left", maintain_order="left")
         entities = known.with_row_index(ROW).select(ROW, LAST_AT, DUE)
-        state = WindowedState(self._windows.events.adopt(Tiles(*found.parts)), entities)
-        done = step(self._windows, state, numbered, now)
+        values = self._distinct.find(numbered, names, until)
+        numbers, listed, signed = found.parts
+        tiles = self._as_current(Tiles(numbers, listed, signed, values.rows), known)
+        done = step(self._windows, WindowedState(tiles, entities), numbered, now)
         self._records.replace(book, found, _named(done.state, names))
+        self._distinct.replace(values, done.state.tiles.distinct, names)
         self._book.put(book)
         rows = done.rows.join(names, on=ROW).drop(ROW)
         return Stepped(rows, *_ahead(book, slot), self._named_keys(done.capped, names), behind)
+
+    def _as_current(self, tiles: Tiles, known: pl.DataFrame) -> Tiles:
+        """The tiles of entities that are `known`, which an older version may have stored."""
+        is_older = known[FORM].is_null()
+        if not is_older.any():
+            return tiles
+        older = known.select(FORM).with_row_index(ROW).filter(is_older).select(ROW)
+        theirs = Tiles(*(rows.join(older, on=ROW, how="semi") for rows in tiles))
+        others = Tiles(*(rows.join(older, on=ROW, how="anti") for rows in tiles))
+        both = zip(others, adopted(self._windows, theirs), strict=True)
+        return Tiles(*(pl.concat(rows, how="diagonal") for rows in both))
 
     def _named_keys(self, numbered: pl.DataFrame, names: pl.DataFrame) -> Sequence[str]:
         if numbered.is_empty():
@@ -104,13 +123,15 @@ def _named(state: WindowedState, names: pl.DataFrame) -> Found:
         return ordered.with_columns(pl.Series(ROW, places, pl.UInt32))
 
     keys = names.drop(ROW)[kept[ROW]]
-    records = keys.with_columns(kept[LAST_AT], kept[DUE])
-    return Found(records, tuple(map(placed, state.tiles)))
+    records = keys.with_columns(kept[LAST_AT], kept[DUE], pl.lit(CURRENT, pl.Int64).alias(FORM))
+    parts = state.tiles.numbers, state.tiles.values, state.tiles.events
+    return Found(records, tuple(map(placed, parts)))
 
 
 def _numbers(partials: Iterable[str]) -> dict[str, type[pl.DataType]]:
     """Counts are whole, everything else is not."""
-    kinds = {name: pl.Int64 if name.startswith("count(") else pl.Float64 for name in partials}
+    is_whole = {name: name.startswith(("count(", "distinct(")) for name in partials}
+    kinds = {name: pl.Int64 if whole else pl.Float64 for name, whole in is_whole.items()}
     return {**dict.fromkeys(PLACE, pl.Int64), **kinds}
 
 

@@ -6,7 +6,8 @@ log2(records) segments, and a record is written about as often. An epoch costs w
 keys are found by binary search for their hash, and so are the records that are due.
 
 A record is a row with its key and perhaps `due`, when time alone changes it, and rows of parts that
-belong to it. Records of one hash stay together, so two keys may share one.
+belong to it. Records of one hash stay together, so two keys may share one, and a key may have more
+than one. The first columns of a key may name a group: then all records of a group are found, too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ ROW = "row"
 NEVER_DUE = (1 << 63) - 1
 # No id may contain it.
 SEPARATOR = "\x1f"
+# A group's half of a hash, and the other.
+HALF, LOWER = np.uint64(32), np.uint64((1 << 32) - 1)
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
+Counts = np.ndarray[Any, np.dtype[np.int64]]
 Places = np.ndarray[Any, np.dtype[np.uint32]]
 Times = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -63,12 +67,20 @@ class Found:
 
 
 class Records:
-    """Tables of one kind: `key` names the columns of the key, texts that are never null."""
+    """Tables of one kind: `key` names the columns of the key, texts that are never null; the first
+    `group` of them those of a group.
+    """
 
     def __init__(
-        self, state: State, key: Sequence[str], schema: Schema, parts: Sequence[Schema] = ()
+        self,
+        state: State,
+        key: Sequence[str],
+        schema: Schema,
+        parts: Sequence[Schema] = (),
+        *,
+        group: int = 0,
     ) -> None:
-        self._key = tuple(key)
+        self._key = _Key(key, group)
         self._schemas = [dict(schema), *({ROW: pl.UInt32, **part} for part in parts)]
         form = tuple(tuple(one) for one in self._schemas)
         self._segments: Segments[_Segment] = Segments(state, self._decoded, form)
@@ -85,23 +97,21 @@ class Records:
         *,
         most: int | None = None,
         must: int = -NEVER_DUE,
+        groups: pl.DataFrame | None = None,
     ) -> Found:
-        """The records of these keys, and those that are due by `until`.
+        """The records of these keys and groups, and those that are due by `until`.
 
         With `most` only so many of these, the first, and whatever is due by `must`: the others stay
         due, and `book.passed` says so.
         """
         newest_first = self._read(book)[::-1]
-        wanted = np.unique(_hashes(keys, self._key))
+        wanted = np.unique(self._key.hashes(keys))
+        if groups is not None and groups.height:
+            first, last = self._key.ranges(groups)
+            theirs = [segment.between(first, last) for segment in newest_first]
+            wanted = np.unique(np.concatenate([wanted, *theirs]))
         if until is not None and until > book.passed:
-            if book.next_due <= until:
-                due, times = _due(newest_first, book.passed, until)
-                if most is not None:
-                    most = max(most, int(np.searchsorted(times, must, side="right")))
-                    if most < len(due):
-                        due, until = due[:most], int(times[most]) - 1
-                wanted = np.union1d(wanted, due) if len(due) else wanted
-            book.passed = until
+            wanted = np.union1d(wanted, _pass(book, newest_first, until, most, must))
         found = []
         for segment in newest_first:
             if not len(wanted):
@@ -112,13 +122,23 @@ class Records:
                 wanted = wanted[~is_here]
         return _joined([one for one in found if one.records.height]) or self._nothing
 
+    def most_of(self, book: Book, groups: pl.DataFrame) -> Counts:
+        """How many records each of these groups has at most: what was replaced may count, too."""
+        first, last = self._key.ranges(groups)
+        counts = np.zeros(groups.height, np.int64)
+        for segment in self._read(book):
+            counts += segment.number_between(first, last)
+        return counts
+
     def replace(self, book: Book, found: Found, by: Found) -> None:
         """Put `by` in place of what was found; what is in neither stays as it is."""
         if found.records.is_empty() and by.records.is_empty():
             self._plan(book)
             return
-        keys = found.records.select(self._key)
-        gone = keys.join(by.records.select(self._key), on=self._key, how="anti").unique()
+        keys = found.records.select(self._key.names)
+        gone = keys.join(
+            by.records.select(self._key.names), on=self._key.names, how="anti"
+        ).unique()
         made = _Segment(by, gone, self._key)
         book.live += by.records.height - found.records.height
         sizes = [size for _, size in book.segments]
@@ -161,10 +181,10 @@ class Records:
             kept.append(segment.without(newer))
             gone.append(segment.gone)
         left = _joined([one for one in kept if one.records.height]) or self._nothing
-        nothing = left.records.select(self._key).clear()
-        unknown = nothing if is_all else pl.concat(gone).unique()
+        keys = left.records.select(self._key.names)
+        unknown = keys.clear() if is_all else pl.concat(gone).unique()
         if unknown.height:
-            unknown = unknown.join(left.records.select(self._key), on=self._key, how="anti")
+            unknown = unknown.join(keys, on=self._key.names, how="anti")
         return _Segment(left, unknown, self._key)
 
     def _decoded(self, blob: bytes) -> _Segment:
@@ -177,11 +197,29 @@ class Records:
         return _Segment(Found(frames[0], tuple(frames[1:])), gone, self._key)
 
 
+class _Key:
+    """The columns of a key, and where it stands in the order of hashes: next to its group's."""
+
+    def __init__(self, names: Sequence[str], group: int) -> None:
+        self.names = tuple(names)
+        self._group = self.names[:group]
+
+    def hashes(self, rows: pl.DataFrame) -> Hashes:
+        """They are the same within a process only, so they are not stored."""
+        hashes = _hashes(rows, self.names)
+        return _hashes(rows, self._group) & ~LOWER | hashes >> HALF if self._group else hashes
+
+    def ranges(self, groups: pl.DataFrame) -> tuple[Hashes, Hashes]:
+        """The smallest and the largest that each group may have."""
+        hashes = _hashes(groups, self._group)
+        return hashes & ~LOWER, hashes | LOWER
+
+
 class _Segment:
     """Records in the order of their hashes, and the keys that are gone, with what finds them."""
 
-    def __init__(self, all_: Found, gone: pl.DataFrame, key: Sequence[str]) -> None:
-        hashes = _hashes(all_.records, key)
+    def __init__(self, all_: Found, gone: pl.DataFrame, key: _Key) -> None:
+        hashes = key.hashes(all_.records)
         # As they were written, unless another version hashes differently.
         if not (hashes[:-1] <= hashes[1:]).all():
             order = np.argsort(hashes, kind="stable").astype(np.uint32)
@@ -191,7 +229,7 @@ class _Segment:
         self.gone = gone
         self._known: Hashes = hashes
         if gone.height:
-            self._known = np.union1d(hashes, _hashes(gone, key))
+            self._known = np.union1d(hashes, key.hashes(gone))
         self.size = all_.records.height + gone.height
         records = all_.records
         dues = records[DUE].to_numpy() if DUE in records.columns else np.empty(0, np.int64)
@@ -219,6 +257,20 @@ class _Segment:
         """The records with those hashes, which are in order."""
         return self._all.take(_ranges(self._hashes, hashes)[0])
 
+    def between(self, first: Hashes, last: Hashes) -> Hashes:
+        """The hashes in any of these ranges."""
+        places = [slice(*place) for place in zip(*self._places(first, last), strict=True)]
+        return np.concatenate([self._hashes[place] for place in places])
+
+    def number_between(self, first: Hashes, last: Hashes) -> Counts:
+        """How many records there are in each of these ranges."""
+        begins, ends = self._places(first, last)
+        return ends - begins
+
+    def _places(self, first: Hashes, last: Hashes) -> tuple[Counts, Counts]:
+        ends = np.searchsorted(self._hashes, last, side="right")
+        return np.searchsorted(self._hashes, first, side="left"), ends
+
     def without(self, newer: Sequence[_Segment]) -> Found:
         """What no newer segment replaces."""
         is_left = np.ones(len(self._hashes), np.bool_)
@@ -241,6 +293,21 @@ class _Segment:
         return int(self._dues[first]) if first < len(self._dues) else NEVER_DUE
 
 
+def _pass(
+    book: Book, newest_first: Sequence[_Segment], until: int, most: int | None, must: int
+) -> Hashes:
+    """The hashes of what becomes due; the book notes up to when that is."""
+    due = np.empty(0, np.uint64)
+    if book.next_due <= until:
+        due, times = _due(newest_first, book.passed, until)
+        if most is not None:
+            most = max(most, int(np.searchsorted(times, must, side="right")))
+            if most < len(due):
+                due, until = due[:most], int(times[most]) - 1
+    book.passed = until
+    return due
+
+
 def _due(newest_first: Sequence[_Segment], after: int, until: int) -> tuple[Hashes, Times]:
     """The hashes of records that are due and that no newer segment replaces, in order of time, and
     these times. Of equal times they come as they are stored, which no retry changes.
@@ -260,7 +327,6 @@ def _due(newest_first: Sequence[_Segment], after: int, until: int) -> tuple[Hash
 
 
 def _hashes(rows: pl.DataFrame, key: Sequence[str]) -> Hashes:
-    """They are the same within a process only, so they are not stored."""
     return rows.select(pl.concat_str(key, separator=SEPARATOR).hash()).to_series().to_numpy()
 
 

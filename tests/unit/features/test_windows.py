@@ -12,13 +12,15 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from older_tiles import of_an_older_version
 from oracle.windows import product_rows, shopping_rows, windowed
 
 from features.commerce_product import COMMERCE_PRODUCT, of_products
 from features.commerce_user import COMMERCE_USER, ITEM, shopping
 from features.dimensions import PRODUCTS, no_dimensions
+from features.older_tiles import adopted
 from features.session_set import LIFETIME_US
-from features.tiles import EVENTS, Tiles
+from features.tiles import Tiles
 from features.window_set import WindowSet
 from features.windowed_step import DUE, WindowedState, empty, step
 from features.windows import Aggregation, Grid, Kind, Latest, Window, windows
@@ -216,6 +218,7 @@ def test_step_by_step_the_last_row_of_each_entity_is_the_slow_way_s(
         assert state.entities.is_empty()
         assert state.tiles.numbers.is_empty()
         assert state.tiles.values.is_empty()
+        assert state.tiles.distinct.is_empty()
 
 
 def emitted(
@@ -265,6 +268,7 @@ READS = WindowSet(
             ("count", Kind.COUNT, None),
             ("mean", Kind.MEAN, "price"),
             ("distinct", Kind.DISTINCT, "category"),
+            ("products", Kind.DISTINCT, "product_id"),
             ("top", Kind.MOST, "category"),
         )
     ],
@@ -292,8 +296,8 @@ def test_what_is_taken_back_has_never_been_there(
     upgraded = data.draw(st.integers(0, len(steps)))
     for number, rows in enumerate(steps):
         if number == upgraded:
-            adopted = READS.events.adopt(of_an_older_version(state.tiles))
-            state = WindowedState(adopted, state.entities)
+            older = of_an_older_version(READS, state.tiles)
+            state = WindowedState(adopted(READS, older), state.entities)
         state = step(READS, state, rows, watermark).state
     left = [event for event in events if event["event_id"] not in gone]
     at = ends(left, NOW)
@@ -309,25 +313,6 @@ def test_what_is_taken_back_has_never_been_there(
     assert settled.events.group_by("user_id").len()["len"].max() in {None, 1, 2}
     again = {row["user_id"]: row for row in READS.finish(settled, as_of(at)).to_dicts()}
     assert all(again[user][name] == shown[user][name] for user in at for name in ("recent", "last"))
-
-
-def of_an_older_version(tiles: Tiles) -> Tiles:
-    """Latest values that may be taken back were kept one by one."""
-    codes = [name for name in tiles.events.columns if name not in {"user_id", *EVENTS}]
-    values = [
-        tiles.events.filter(pl.col(code).is_not_null()).select(
-            "user_id",
-            pl.lit(0, pl.Int64).alias("tile_us"),
-            pl.lit(0, pl.Int64).alias("tile"),
-            pl.lit(int(code), pl.Int64).alias("partial"),
-            pl.col(code).alias("value"),
-            "count",
-            "last_at",
-            "last_id",
-        )
-        for code in codes
-    ]
-    return Tiles(tiles.numbers, pl.concat([tiles.values, *values]), tiles.events.clear())
 
 
 def test_of_what_may_be_taken_back_no_extreme_can_be_kept() -> None:

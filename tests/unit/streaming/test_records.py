@@ -204,3 +204,28 @@ def test_a_worker_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> 
         table(store).add(book, found({f"b{len(reads)}": (1, 5, ["x"])}))
         assert plain(table(store).find(book, keys("a")))
     assert len(reads) > 4
+
+
+@given(st.lists(st.dictionaries(st.tuples(names, names), st.integers(0, 9)), max_size=8), names)
+@settings(max_examples=40, deadline=None)
+def test_all_records_of_a_group_are_found_and_counted(
+    steps: list[dict[tuple[str, str], int]], wanted: str
+) -> None:
+    schema = {"group": pl.String, "name": pl.String, "number": pl.Int64}
+    store, book, kept = Store(), Book(), dict[tuple[str, str], int]()
+    table = each_call(store, lambda state: Records(state, ("group", "name"), schema, group=1))
+
+    def rows(entries: dict[tuple[str, str], int]) -> pl.DataFrame:
+        return pl.DataFrame([(*key, n) for key, n in entries.items()], schema, orient="row")
+
+    for new in steps:
+        known = table.find(book, rows(new))
+        table.replace(book, known, Found(rows(new)))
+        kept |= new
+    group = pl.DataFrame({"group": [wanted]})
+    found = table.find(book, rows({}), groups=group).records
+    mine = {key: number for key, number in kept.items() if key[0] == wanted}
+    assert {tuple(row[:2]): row[2] for row in found.rows()} == mine
+    (most,) = table.most_of(book, group)
+    written = sum(key[0] == wanted for new in steps for key in new)
+    assert len(mine) <= most <= written

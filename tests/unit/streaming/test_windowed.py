@@ -5,17 +5,25 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from older_tiles import of_an_older_version
 from oracle.windows import windowed
 from spark_state import Restarted, Store
 
+import features.distinct
+import streaming.distinct
 import streaming.windowed
+from features import windowed_step
 from features.sketches import MOST_VALUES
 from features.window_set import WindowSet
 from features.windows import Aggregation, Grid, Kind, Latest, windows
+from streaming.state import records
+from streaming.state.records import ROW, Book, Found, Records
+from streaming.state.store import State
 from streaming.windowed import SLOT_US, WindowedKeeper
 
 SECOND = 1_000_000
@@ -36,13 +44,14 @@ def grid(name: str, kind: Kind, of: str | None = None) -> Grid:
     return Grid(name=name, aggregation=Aggregation(kind=kind, of=of), windows=SHORT, doc="Some.")
 
 
-COUNT, TOTAL, TOP = (
+COUNT, TOTAL, TOP, KINDS = (
     grid("count", Kind.COUNT),
     grid("total", Kind.SUM, "price"),
     grid("top_kind", Kind.MOST, "kind"),
+    grid("kinds", Kind.DISTINCT, "kind"),
 )
 LAST = Latest(name="recent", of="kind", most=2, doc="The last two.")
-SHOPS = WindowSet(("shop_id",), (COUNT, TOTAL, TOP), latest=(LAST,))
+SHOPS = WindowSet(("shop_id",), (COUNT, TOTAL, TOP, KINDS), latest=(LAST,))
 
 
 def keeper(store: Store, shops: WindowSet = SHOPS) -> Restarted:
@@ -170,5 +179,76 @@ def test_a_feature_declared_later_starts_empty_and_the_others_go_on() -> None:
 def test_who_has_too_many_values_is_named() -> None:
     bot = [event(number, NOW - 1, "책방", f"kind {number}") for number in range(MOST_VALUES + 1)]
     done = keeper(Store()).step(frame(event(9999, NOW - 1), *bot), NOW, is_exact=True)
-    # Once for each width of tiles.
-    assert done.capped == ["책방", "책방"]
+    assert done.capped == ["책방"]
+
+
+def test_of_one_with_too_many_values_all_are_read_and_some_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Epochs know the values of their own events; only to thin them they see the others."""
+    for module in (features.distinct, streaming.distinct):
+        monkeypatch.setattr(module, "MOST_VALUES", 50)
+    kinds = WindowSet(("shop_id",), (KINDS,))
+    store, capped = Store(), 0
+    for first in range(0, 300, 20):
+        some = [event(n, NOW, "책방", f"kind {n}") for n in range(first, first + 20)]
+        few = [event(n, NOW, "b", f"kind {n % 40}") for n in range(first, first + 20)]
+        done = keeper(store, kinds).step(frame(*some, *few), NOW, is_exact=False)
+        capped += len(done.capped)
+    shown = dict(done.rows.select("shop_id", "kinds_24h").rows())
+    assert shown["b"] == 40
+    assert 100 < shown["책방"] < 900
+    assert 0 < capped < 15
+    left = keeper(store, kinds).step(frame(), NOW + 26 * HOUR, is_exact=True)
+    assert (left.rows["kinds_24h"].to_list(), store.blobs) == ([0, 0], {})
+
+
+@given(logs(), logs())
+@settings(max_examples=10, deadline=None)
+def test_state_of_an_older_version_goes_on(before: list[Event], after: list[Event]) -> None:
+    """Rows of fine tiles stood in coarse ones too, and distinct values beside them."""
+    after = [one | {"event_id": f"later {one['event_id']}"} for one in after]
+    watermark = NOW - 30 * HOUR
+    nothing = windowed_step.empty(SHOPS, frame())
+    known = windowed_step.step(SHOPS, nothing, frame(*before), watermark)
+    older = of_an_older_version(SHOPS, known.state.tiles)
+    numbers = older.numbers.drop(n for n in older.numbers.columns if n.startswith("distinct("))
+    store = Store()
+    entities = known.state.entities
+    with_rows = [
+        part.join(entities.with_row_index(ROW).select(ROW, "shop_id"), on="shop_id").sort(ROW)
+        for part in (numbers, older.values, older.events)
+    ]
+    stored = Found(entities, tuple(part.drop("shop_id") for part in with_rows))
+    state = State(store)  # type: ignore[arg-type]
+    schemas = [frame.schema for frame in (stored.records, *stored.parts)]
+    parts = [{name: t for name, t in one.items() if name != ROW} for one in schemas[1:]]
+    with state.opened():
+        book = state.cell("shops entities", Book)
+        table = book.get()
+        Records(state, ("shop_id",), schemas[0], parts).add(table, stored)
+        book.put(table)
+    stepped = keeper(store).step(frame(*after), watermark, is_exact=True)
+    for row in stepped.rows.to_dicts():
+        mine = [one for one in [*before, *after] if one["shop_id"] == row["shop_id"]]
+        wanted = windowed(SHOPS, mine, max(one["event_at"] for one in mine))
+        assert {name: row[name] for name in wanted} == wanted
+
+
+def test_values_with_the_same_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_values(key: Any, rows: pl.DataFrame) -> Any:
+        return np.zeros(rows.height, np.uint64) if len(key.names) > 1 else hashes(key, rows)
+
+    hashes = records._Key.hashes
+    monkeypatch.setattr(records._Key, "hashes", of_values)
+    store = Store()
+    first = [event(1, NOW), event(2, NOW - 25 * HOUR, "b"), event(3, NOW, "d")]
+    keeper(store).step(frame(*first), 0, is_exact=True)
+    keeper(store).step(frame(event(4, NOW - HOUR, "c")), NOW - HOUR, is_exact=True)
+    shown = {}
+    for more in ([event(5, NOW, kind="y"), event(6, NOW, "c")], [event(7, NOW, "d")]):
+        rows = keeper(store).step(frame(*more), NOW, is_exact=True).rows
+        shown |= dict(rows.select("shop_id", "kinds_24h").rows())
+    assert shown == {"a": 2, "c": 1, "d": 1}
+    due = keeper(store).step(frame(), NOW + 26 * HOUR, is_exact=True)
+    assert (due.rows["kinds_24h"].to_list(), store.blobs) == ([0, 0, 0], {})
