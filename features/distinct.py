@@ -52,10 +52,6 @@ class Distinct:
         self._key = [*self._entity, "partial", "value"]
         self._nothing = pl.DataFrame(schema={**entity, **DISTINCT})
 
-    def __bool__(self) -> bool:
-        """Whether anything is told apart."""
-        return bool(self._of)
-
     @property
     def codes(self) -> list[int]:
         """Of the aggregations, each once."""
@@ -93,12 +89,12 @@ class Distinct:
         entity of each aggregation that let some go.
         """
         by = [*self._entity, "partial"]
-        many = rows.group_by(by).len().filter(pl.col("len") > MOST_VALUES).select(by)
-        if many.height:
-            many = rows.join(many, on=by).group_by(by).agg(pl.col("value").n_unique())
-            many = many.filter(pl.col("value") > MOST_VALUES).select(by)
+        # Hardly ever are there so many rows, and one value may have several.
+        crowd = rows if rows.height > MOST_VALUES else rows.clear()
+        sizes = crowd.group_by(by).agg(pl.col("value").n_unique())
+        many = sizes.filter(pl.col("value") > MOST_VALUES).select(by)
         if many.is_empty():
-            return rows, rows.clear().select(self._entity), many.select(self._entity)
+            return rows, many.select(self._entity), many.select(self._entity)
         theirs = rows.join(many, on=by)
         is_old = pl.col("tile").max().over(self._key) <= watermark_us - COARSE_US
         hashed = with_hashes(theirs.with_columns(is_old.alias(IS_OLD)))

@@ -154,6 +154,8 @@ class WindowSet:
         if thinned.height:
             numbers = self._total([tiles.numbers, numbers])
             tiles = tiles._replace(numbers=numbers, distinct=distinct)
+        if tiles.values.height <= sketches.MOST_VALUES:
+            return tiles, thinned
         lasting, tiled = parted(tiles.values, pl.col("tile_us") > 0)
         in_hours = tiled.with_columns(coarse().alias(HOUR))
         kept, full = sketches.capped(in_hours, self.entity, (HOUR, "partial"))

@@ -44,7 +44,7 @@ class DistinctKeeper:
         an entity with too many, all that is.
         """
         book = self._cell.get()
-        if not self._windows.distinct:
+        if not self._windows.distinct.codes:
             return Known(
                 self._windows.told_apart(events.clear()), names.clear(), Found(names), book
             )
@@ -68,7 +68,7 @@ class DistinctKeeper:
 
     def replace(self, known: Known, by: pl.DataFrame, names: pl.DataFrame) -> None:
         """Put values of numbered entities in place of what was known."""
-        if not self._windows.distinct:
+        if not self._windows.distinct.codes:
             return
         rows = _named(by.with_columns(self._windows.distinct.leaves().alias(DUE)), names)
         kept = pl.concat([rows.select(known.others.columns), known.others])
