@@ -50,7 +50,7 @@ class Distinct:
         self._widest = max((window.width_us for window in windows_of(counted)), default=0)
         self._is_coarse = any(window.tile_us == COARSE_US for window in windows_of(counted))
         self._key = [*self._entity, "partial", "value"]
-        self._nothing = pl.DataFrame(schema={**entity, **DISTINCT})
+        self.nothing = pl.DataFrame(schema={**entity, **DISTINCT})
 
     @property
     def codes(self) -> list[int]:
@@ -59,6 +59,8 @@ class Distinct:
 
     def start(self, placed: pl.DataFrame) -> pl.DataFrame:
         """Those of new rows, which have a `tile`."""
+        if not self._of:
+            return self.nothing
         rows = [
             placed.filter(one.rows()).select(
                 *self._entity,
@@ -70,7 +72,7 @@ class Distinct:
             )
             for code, one in self._of.items()
         ]
-        return self._summed(pl.concat([self._nothing, *rows]))
+        return self._summed(pl.concat([self.nothing, *rows]))
 
     def merge(self, one: pl.DataFrame, other: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Those of both, and what becomes of the numbers of `one`, in which `other` counts nothing.
@@ -89,12 +91,14 @@ class Distinct:
         entity of each aggregation that let some go.
         """
         by = [*self._entity, "partial"]
+        nothing = self.nothing.select(self._entity)
         # Hardly ever are there so many rows, and one value may have several.
-        crowd = rows if rows.height > MOST_VALUES else rows.clear()
-        sizes = crowd.group_by(by).agg(pl.col("value").n_unique())
+        if rows.height <= MOST_VALUES:
+            return rows, nothing, nothing
+        sizes = rows.group_by(by).agg(pl.col("value").n_unique())
         many = sizes.filter(pl.col("value") > MOST_VALUES).select(by)
         if many.is_empty():
-            return rows, many.select(self._entity), many.select(self._entity)
+            return rows, nothing, nothing
         theirs = rows.join(many, on=by)
         is_old = pl.col("tile").max().over(self._key) <= watermark_us - COARSE_US
         hashed = with_hashes(theirs.with_columns(is_old.alias(IS_OLD)))
@@ -121,11 +125,15 @@ class Distinct:
 
     def evict(self, rows: pl.DataFrame, watermark_us: int) -> pl.DataFrame:
         """Those that a window may still show, and of what nothing takes back the last ones."""
+        if rows.is_empty():
+            return rows
         rows = rows.filter(self.leaves() > watermark_us)
         if not self._signed:
             return rows
         is_settled = pl.col("tile") + self._tile_us + LIFETIME_US < watermark_us
         still_open, settled = parted(rows, is_settled)
+        if settled.is_empty():
+            return rows
         return pl.concat([still_open, _last(settled, self._key)])
 
     def leaves(self) -> pl.Expr:
@@ -137,13 +145,15 @@ class Distinct:
         is_signed = pl.col("partial").is_in(self._signed)
         unsigned, signed = parted(rows, is_signed) if self._signed else (rows, rows.clear())
         # What a smaller weight says is newer: others that were let go come back with that.
-        parts = [_last(unsigned.sort("weight", descending=True), self._key)]
-        if signed.height:
-            summed = signed.group_by(*self._key, "tile").agg(
-                pl.col("count").sum(), pl.col("weight").min()
-            )
-            parts.append(summed.filter(pl.col("count") != 0))
-        return pl.concat([part.select(self._nothing.columns) for part in parts])
+        if unsigned.height:
+            unsigned = _last(unsigned.sort("weight", descending=True), self._key)
+        if signed.is_empty():
+            return unsigned
+        summed = signed.group_by(*self._key, "tile").agg(
+            pl.col("count").sum(), pl.col("weight").min()
+        )
+        left = summed.filter(pl.col("count") != 0).select(rows.columns)
+        return pl.concat([unsigned, left]) if unsigned.height else left
 
     def _moved(self, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
         """Rows of numbers: where values no longer count, and where they do instead."""

@@ -92,4 +92,9 @@ def coarse() -> pl.Expr:
 def parted(rows: pl.DataFrame, test: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows that fail the test, and those that hold it."""
     holds = rows.select(test.fill_null(value=False)).to_series()
+    # Often all do or none, and a frame of no rows is made sooner than one of some.
+    if holds.all():
+        return rows.clear(), rows
+    if not holds.any():
+        return rows, rows.clear()
     return rows.filter(~holds), rows.filter(holds)

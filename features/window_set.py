@@ -144,7 +144,7 @@ class WindowSet:
         return self._merge(tiles, self._started(rows))
 
     def told_apart(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The values of rows that are counted apart: entity, `partial`, `value`."""
+        """The values of rows that are counted apart, as `Tiles.distinct`."""
         known = rows.filter(pl.all_horizontal(pl.col(self.entity).is_not_null()))
         return self.distinct.start(known.with_columns(self._place))
 
@@ -191,6 +191,8 @@ class WindowSet:
         is_fine = pl.col("tile_us") == FINE_US
         stays = pl.col("tile") > pl.when(is_fine).then(begin).otherwise(coarse_begin)
         left, kept = parted(rows, stays | (pl.col("tile_us") == 0))
+        if left.is_empty():
+            return rows, left
         aged = left.filter(is_fine & (coarse() > coarse_begin)).with_columns(_coarse())
         return kept, aged
 

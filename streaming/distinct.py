@@ -45,9 +45,7 @@ class DistinctKeeper:
         """
         book = self._cell.get()
         if not self._windows.distinct.codes:
-            return Known(
-                self._windows.told_apart(events.clear()), names.clear(), Found(names), book
-            )
+            return Known(self._windows.distinct.nothing, names.clear(), Found(names), book)
         keys = _named(self._windows.told_apart(events), names).select(self._key).unique()
         # A record that was replaced counts, too, until it is merged.
         most = self._records.most_of(book, names.select(self._entity))

@@ -13,7 +13,7 @@ from features.tiles import PLACE, VALUES, Tiles
 from features.window_set import WindowSet
 from features.windowed_step import LAST_AT, WindowedState, step
 from streaming.distinct import DistinctKeeper
-from streaming.state.records import DUE, NEVER_DUE, ROW, Book, Found, Records
+from streaming.state.records import DUE, NEVER_DUE, ROW, Book, Found, Records, with_rows
 from streaming.state.store import State
 
 __all__ = ["SLOT_US", "Stepped", "WindowedKeeper"]
@@ -118,9 +118,10 @@ def _named(state: WindowedState, names: pl.DataFrame) -> Found:
     rows = kept[ROW].to_numpy()
 
     def placed(part: pl.DataFrame) -> pl.DataFrame:
+        if part.is_empty():
+            return part
         ordered = part.sort(ROW)
-        places = np.searchsorted(rows, ordered[ROW].to_numpy())
-        return ordered.with_columns(pl.Series(ROW, places, pl.UInt32))
+        return with_rows(ordered, np.searchsorted(rows, ordered[ROW].to_numpy()))
 
     keys = names.drop(ROW)[kept[ROW]]
     records = keys.with_columns(kept[LAST_AT], kept[DUE], pl.lit(CURRENT, pl.Int64).alias(FORM))

@@ -24,7 +24,7 @@ from streaming.packing import from_blob, to_blob
 from streaming.state.segments import Segments, new_number
 from streaming.state.store import State
 
-__all__ = ["DUE", "NEVER_DUE", "ROW", "Book", "Found", "Records"]
+__all__ = ["DUE", "NEVER_DUE", "ROW", "Book", "Found", "Records", "with_rows"]
 
 DUE = "due"
 # Of a row of a part: the place of the record that it belongs to.
@@ -340,25 +340,33 @@ def _ranges(ordered: Any, wanted: Any) -> tuple[Places, Places]:
 
 
 def _part_of(part: pl.DataFrame, records: Places) -> pl.DataFrame:
+    if part.is_empty():
+        return part
     places, rows = _ranges(part[ROW].to_numpy(), records)
-    return part[places].with_columns(pl.Series(ROW, rows, pl.UInt32))
+    return with_rows(part[places], rows)
+
+
+def with_rows(part: pl.DataFrame, rows: Any) -> pl.DataFrame:
+    """A part, which nobody else may have, with other places of its records."""
+    return part.replace_column(part.get_column_index(ROW), pl.Series(ROW, rows, pl.UInt32))
 
 
 def _joined(found: Sequence[Found]) -> Found | None:
     if len(found) <= 1:
         return found[0] if found else None
-    firsts = np.cumsum([0, *(one.records.height for one in found[:-1])]).tolist()
-    parts = [
-        pl.concat(
-            [
-                part.with_columns((pl.col(ROW) + first).cast(pl.UInt32))
-                for part, first in zip(of_one, firsts, strict=True)
-            ],
-            rechunk=True,
-        )
-        for of_one in zip(*(one.parts for one in found), strict=True)
-    ]
+    firsts = np.cumsum([0, *(one.records.height for one in found[:-1])])
+    parts = [_stacked(of_one, firsts) for of_one in zip(*(one.parts for one in found), strict=True)]
     return Found(pl.concat([one.records for one in found], rechunk=True), tuple(parts))
+
+
+def _stacked(parts: Sequence[pl.DataFrame], firsts: Counts) -> pl.DataFrame:
+    """Parts of records that come one after the other; each begins at the place `first`."""
+    stacked = [
+        with_rows(part.clone(), part[ROW].to_numpy() + first)
+        for part, first in zip(parts, firsts, strict=True)
+        if part.height
+    ]
+    return pl.concat(stacked, rechunk=True) if stacked else parts[0]
 
 
 def _conformed(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
