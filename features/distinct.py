@@ -22,7 +22,7 @@ import polars as pl
 
 from features.session_set import LIFETIME_US, SIGN
 from features.sketches import HASH, with_hashes
-from features.tiles import coarse, parted, windows_of
+from features.tiles import COARSE, parted, windows_of
 from features.windows import COARSE_US, Grid, Kind
 
 __all__ = ["DISTINCT", "MOST_VALUES", "Distinct"]
@@ -138,7 +138,7 @@ class Distinct:
 
     def leaves(self) -> pl.Expr:
         """The watermark at which nothing shows a row any more."""
-        return (coarse() if self._is_coarse else pl.col("tile")) + self._widest
+        return (COARSE if self._is_coarse else pl.col("tile")) + self._widest
 
     def _summed(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Each tile of a value once."""

@@ -8,14 +8,13 @@ import polars as pl
 
 from features import sketches
 from features.distinct import DISTINCT
-from features.tiles import OPERATIONS, PLACE, Tiles, coarse
+from features.tiles import IN_COARSE, OPERATIONS, PLACE, Tiles
 from features.window_set import WindowSet
-from features.windows import COARSE_US, FINE_US
+from features.windows import FINE_US
 
 __all__ = ["adopted"]
 
 IS_FINE = pl.col("tile_us") == FINE_US
-IN_COARSE = [pl.lit(COARSE_US, pl.Int64).alias("tile_us"), coarse().alias("tile")]
 
 
 def adopted(view: WindowSet, tiles: Tiles) -> Tiles:

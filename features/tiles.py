@@ -17,14 +17,15 @@ import polars as pl
 from features.windows import COARSE_US, FINE_US, Grid, Kind, Window
 
 __all__ = [
+    "COARSE",
     "EVENTS",
+    "IN_COARSE",
     "LAST",
     "OPERATIONS",
     "PARTS",
     "PLACE",
     "VALUES",
     "Tiles",
-    "coarse",
     "covers",
     "parted",
     "windows_of",
@@ -55,6 +56,9 @@ PARTS = {
     Kind.MAX: ("max",),
     Kind.DISTINCT: ("distinct",),
 }
+# The start of the coarse tile that a tile is, or is part of; and the place of what goes on there.
+COARSE = pl.col("tile").floordiv(COARSE_US) * COARSE_US
+IN_COARSE = (pl.lit(COARSE_US, pl.Int64).alias("tile_us"), COARSE.alias("tile"))
 
 
 class Tiles(NamedTuple):
@@ -82,11 +86,6 @@ def covers(window: Window) -> pl.Expr:
         return (pl.col("tile_us") == FINE_US) & (pl.col("tile") > begin)
     # The first coarse tile that starts behind its begin, and whatever follows.
     return pl.col("tile") >= (begin.floordiv(COARSE_US) + 1) * COARSE_US
-
-
-def coarse() -> pl.Expr:
-    """The start of the coarse tile that a tile is, or is part of."""
-    return pl.col("tile").floordiv(COARSE_US) * COARSE_US
 
 
 def parted(rows: pl.DataFrame, test: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:

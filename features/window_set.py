@@ -26,13 +26,14 @@ from features.distinct import Distinct
 from features.session_set import LIFETIME_US, SIGN
 from features.signed_events import SignedEvents
 from features.tiles import (
+    COARSE,
+    IN_COARSE,
     LAST,
     OPERATIONS,
     PARTS,
     PLACE,
     VALUES,
     Tiles,
-    coarse,
     covers,
     parted,
     windows_of,
@@ -157,7 +158,7 @@ class WindowSet:
         if tiles.values.height <= sketches.MOST_VALUES:
             return tiles, thinned
         lasting, tiled = parted(tiles.values, pl.col("tile_us") > 0)
-        in_hours = tiled.with_columns(coarse().alias(HOUR))
+        in_hours = tiled.with_columns(COARSE.alias(HOUR))
         kept, full = sketches.capped(in_hours, self.entity, (HOUR, "partial"))
         if full.height:
             tiles = tiles._replace(values=pl.concat([lasting, kept.drop(HOUR)]))
@@ -193,7 +194,7 @@ class WindowSet:
         left, kept = parted(rows, stays | (pl.col("tile_us") == 0))
         if left.is_empty():
             return rows, left
-        aged = left.filter(is_fine & (coarse() > coarse_begin)).with_columns(_coarse())
+        aged = left.filter(is_fine & (coarse_begin < COARSE)).with_columns(IN_COARSE)
         return kept, aged
 
     def due(self, tiles: Tiles, at: pl.DataFrame) -> pl.DataFrame:
@@ -202,7 +203,7 @@ class WindowSet:
         leaving = tiles.numbers.select(*self.entity, *PLACE).join(at, on=self.entity)
         leaves = [
             pl.when(covers(window)).then(
-                (coarse() if window.tile_us == COARSE_US else pl.col("tile")) + window.width_us
+                (COARSE if window.tile_us == COARSE_US else pl.col("tile")) + window.width_us
             )
             for window in windows_of(self.grids)
         ]
@@ -357,11 +358,6 @@ def _from_first_of(numbers: pl.DataFrame) -> pl.Expr:
         if first is not None
     ]
     return pl.any_horizontal(tile_us == 0, *later)
-
-
-def _coarse() -> list[pl.Expr]:
-    """The place of fine tiles' contents in coarse ones."""
-    return [pl.lit(COARSE_US, pl.Int64).alias("tile_us"), coarse().alias("tile")]
 
 
 def _partial(part: str, one: Aggregation) -> pl.Expr:
