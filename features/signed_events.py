@@ -119,8 +119,7 @@ class SignedEvents:
             *EVENTS,
             *(pl.when(test).then("value").alias(name) for name, test in is_of.items()),
         )
-        columns = [name for name in self._nothing.columns if name in tiles.events.columns]
-        both = pl.concat([tiles.events.select(columns), rows], how="diagonal")
+        both = pl.concat([tiles.events, rows], how="diagonal")
         # The same event may have stood in both, and for each value.
         events = both.group_by(*self._entity, *EVENTS).agg(
             pl.col(name).drop_nulls().first() for name in self._of

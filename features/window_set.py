@@ -126,8 +126,7 @@ class WindowSet:
 
     def start(self, rows: pl.DataFrame) -> Tiles:
         """The tiles of new rows."""
-        tiles = self._started(rows)
-        return self._merge(self._started(rows.clear()), tiles)
+        return self.add(self._started(rows.clear()), rows)
 
     def merge(self, tiles: Iterable[Tiles]) -> Tiles:
         """All of them as one; the order does not matter."""
@@ -176,8 +175,7 @@ class WindowSet:
             rest, merged = parted(numbers, _from_first_of(aged))
             numbers = pl.concat([rest, self._total([merged, aged])], how="diagonal")
         events, settled = self.events.evict(tiles.events, watermark_us)
-        values = tiles.values if settled.is_empty() else self._with(tiles.values, settled)
-        values, aged = self._aged(values, watermark_us)
+        values, aged = self._aged(self._with(tiles.values, settled), watermark_us)
         if aged.height:
             rest, merged = parted(values, _from_first_of(aged) & (pl.col("tile_us") > 0))
             values = pl.concat([rest, _counted(pl.concat([merged, aged]), self._by_value)])
@@ -300,12 +298,12 @@ class WindowSet:
         older, numbers = parted(one.numbers, is_beyond)
         numbers = pl.concat([older, self._total([numbers, new])], how="diagonal")
         events = self.events.merge(one.events, other.events)
-        if other.values.is_empty():
-            return Tiles(numbers, one.values, events, distinct)
         return Tiles(numbers, self._with(one.values, other.values), events, distinct)
 
     def _with(self, values: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
         """Other values, and those of a tile before, have nothing to do with the new ones."""
+        if new.is_empty():
+            return values
         is_same = pl.col("value").is_in(new["value"].unique().implode())
         rest, again = parted(values, _from_first_of(new) & is_same)
         return pl.concat([rest, _counted(pl.concat([again, new]), self._by_value)])

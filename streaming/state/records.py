@@ -111,7 +111,8 @@ class Records:
             theirs = [segment.between(first, last) for segment in newest_first]
             wanted = np.unique(np.concatenate([wanted, *theirs]))
         if until is not None and until > book.passed:
-            wanted = np.union1d(wanted, _pass(book, newest_first, until, most, must))
+            due = _pass(book, newest_first, until, most, must)
+            wanted = np.union1d(wanted, due) if len(due) else wanted
         found = []
         for segment in newest_first:
             if not len(wanted):
