@@ -44,6 +44,7 @@ from streaming.report import (
     late_for,
     log_epoch,
 )
+from streaming.session import suit_codegen
 from streaming.source import EndOffsets
 from streaming.task import tell_tasks
 from streaming.watermark import advance, when_idle
@@ -191,6 +192,8 @@ class EpochRunner:
         )
         for listener in self.listeners:
             listener(report)
+        # The next epoch is likely as large as this one.
+        suit_codegen(batch.sparkSession, rows_in)
 
     def _asked(self, checkpoint_id: str, number: int) -> Epoch:
         return Epoch(

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from streaming.code_archive import write_code_archive
 
-__all__ = ["SparkOptions", "create_session"]
+__all__ = ["SparkOptions", "create_session", "suit_codegen"]
 
 STREAMING = "org.apache.spark.sql.execution.streaming"
 WITH_LAKE = {
@@ -36,6 +36,10 @@ COMPILER = (
     "-XX:Tier4BackEdgeThreshold=400000",
 )
 JVM = " ".join((COLLECTOR, *COMPILER))
+CODEGEN = "spark.sql.codegen.factoryMode"
+# Spark writes code for each task anew, also where it has compiled the same before, and it takes as
+# long as the interpreter takes longer for some ten thousand records.
+WORTH_CODEGEN = 30_000
 # A cluster has its own addresses, and its own way to write a checkpoint.
 ON_ONE_MACHINE = {
     "spark.driver.host": "127.0.0.1",
@@ -81,6 +85,14 @@ def create_session(options: SparkOptions) -> SparkSession:
     if code is not None:
         session.sparkContext.addPyFile(str(code))
     return session
+
+
+def suit_codegen(session: SparkSession, records: int) -> None:
+    """Let Spark generate code for rows, or interpret, whichever is faster for that many records.
+
+    Code for whole stages is another setting, and stays as it is.
+    """
+    session.conf.set(CODEGEN, "FALLBACK" if records >= WORTH_CODEGEN else "NO_CODEGEN")
 
 
 def _is_one_machine(master: str) -> bool:

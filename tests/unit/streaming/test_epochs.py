@@ -74,6 +74,14 @@ def test_the_line_of_an_epoch_names_the_keys_that_had_most_too_much_to_remember(
     assert lines[0]["decay_lag"] == {"user_features": 61.0}
 
 
+@pytest.mark.parametrize(("records", "wanted"), [(900, "NO_CODEGEN"), (400_000, "FALLBACK")])
+def test_code_is_generated_for_the_next_epoch_where_it_pays(records: int, wanted: str) -> None:
+    read = pl.DataFrame([("t/0", records, records, 100 * SECOND)], READ, orient="row")
+    made = batch("read", [to_blob(read)])
+    runner()(made, 0)
+    made.sparkSession.conf.set.assert_called_once_with("spark.sql.codegen.factoryMode", wanted)
+
+
 def of_episodes(store: MemoryEpochStore, monkeypatch: pytest.MonkeyPatch, *, at_s: int) -> Any:
     """A process of a running stream that keeps one view with ranks, at that time."""
     monkeypatch.setattr(epochs, "_now_us", lambda: at_s * SECOND)
