@@ -251,6 +251,15 @@ class WindowSet:
         ]
 
     @cached_property
+    def _stays(self) -> pl.Expr | None:
+        """Whether a tile stays; None where that cannot be told, as not every row is counted."""
+        if Aggregation(kind=Kind.COUNT, signed=True).named("count") not in self._parts:
+            return None
+        whole = [name for name, (part, _) in self._parts.items() if part in ("count", "distinct")]
+        is_last = pl.col("tile") == pl.col("tile").max().over(self.entity)
+        return pl.any_horizontal(is_last, *(pl.col(name) != 0 for name in whole))
+
+    @cached_property
     def _listed(self) -> tuple[Aggregation, ...]:
         """The aggregations that need the values themselves, one for each code."""
         found = [grid.aggregation for grid in self.grids if grid.aggregation.kind not in PARTS]
@@ -309,9 +318,14 @@ class WindowSet:
         return pl.concat([rest, _counted(pl.concat([again, new]), self._by_value)])
 
     def _total(self, numbers: Iterable[pl.DataFrame]) -> pl.DataFrame:
-        """The numbers of each tile in one row."""
+        """The numbers of each tile in one row.
+
+        One of which all has been taken back goes, unless it is its entity's last: that says until
+        when something is known of it.
+        """
         rows = pl.concat(numbers, how="diagonal")
-        return rows.group_by((*self.entity, *PLACE)).agg(self._combined)
+        totals = rows.group_by((*self.entity, *PLACE)).agg(self._combined)
+        return totals if self._stays is None else totals.filter(self._stays)
 
     def _lasting_values(self, rows: pl.DataFrame, one: Aggregation) -> pl.DataFrame:
         values = self._values(rows, one)

@@ -315,6 +315,30 @@ def test_what_is_taken_back_has_never_been_there(
     assert all(again[user][name] == shown[user][name] for user in at for name in ("recent", "last"))
 
 
+def test_a_tile_of_which_all_is_taken_back_goes_unless_it_is_the_last() -> None:
+    first, later = (
+        frame(
+            [
+                {
+                    "event_id": "e1",
+                    "event_at": NOW + minutes * 60 * SECOND,
+                    "user_id": "a",
+                    "event_type": "click",
+                    "category": "tea",
+                    "price": 0.1,
+                }
+            ]
+        )
+        for minutes in (0, 1)
+    )
+    back = pl.lit(-1, pl.Int64).alias("sign")
+    tiles = READS.start(first)
+    moved = READS.add(tiles, pl.concat([first.with_columns(back), later]))
+    assert moved.numbers.select("tile", "count(*; ; signed)").rows() == [(NOW + 60 * SECOND, 1)]
+    gone = READS.add(moved, later.with_columns(back))
+    assert gone.numbers.select("tile", "count(*; ; signed)").rows() == [(NOW + 60 * SECOND, 0)]
+
+
 def test_of_what_may_be_taken_back_no_extreme_can_be_kept() -> None:
     smallest = Aggregation(kind=Kind.MIN, of="price", signed=True)
     with pytest.raises(ValueError, match="no minimum or maximum"):
