@@ -44,6 +44,8 @@ WORTH_CODEGEN = 30_000
 ON_ONE_MACHINE = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
+    # A worker asks for state a dozen times in each task; a socket of TCP takes longer to answer.
+    "spark.python.unix.domain.socket.enabled": "true",
     # Hadoop's local file system forks a shell for permissions, dozens of times a batch.
     "spark.sql.streaming.checkpointFileManagerClass": (
         f"{STREAMING}.checkpointing.FileSystemBasedCheckpointFileManager"
