@@ -179,6 +179,8 @@ def _fixed() -> dict[str, str]:
         # A worker is one of several processes: each takes one core.
         "spark.executorEnv.POLARS_MAX_THREADS": "1",
         "spark.executorEnv.OMP_NUM_THREADS": "1",
+        # Polars gives memory back after half a second, and the next epoch asks for it again.
+        "spark.executorEnv._RJEM_MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:10000",
         "spark.executorEnv.PYTHONWARNINGS": "ignore::FutureWarning",
         # One Arrow batch for each task: packing pays by the batch.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "20000",
