@@ -37,9 +37,10 @@ __all__ = ["Floor", "Freshness", "floor_of", "measure"]
 SECOND_US = 1_000_000
 USERS = 10_000
 # A stream runs for weeks: what is measured is not how long it takes to get going. So it first reads
-# some events, and each rate runs for a while before it counts.
+# some events, and each rate runs before it counts for as long as epochs become shorter: the JVM
+# compiles what it does often.
 WARM_UP_S = 5.0
-SETTLE_S = 5.0
+SETTLE_S = 20.0
 SAMPLES_PER_SECOND = 50
 # Time to make the records before the first is due: a start, and so much for each.
 LEAD_S, LEAD_S_PER_RECORD = 3.0, 0.00006
