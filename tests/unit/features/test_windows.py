@@ -316,21 +316,8 @@ def test_what_is_taken_back_has_never_been_there(
 
 
 def test_a_tile_of_which_all_is_taken_back_goes_unless_it_is_the_last() -> None:
-    first, later = (
-        frame(
-            [
-                {
-                    "event_id": "e1",
-                    "event_at": NOW + minutes * 60 * SECOND,
-                    "user_id": "a",
-                    "event_type": "click",
-                    "category": "tea",
-                    "price": 0.1,
-                }
-            ]
-        )
-        for minutes in (0, 1)
-    )
+    click = {"event_id": "e1", "user_id": "a", "event_type": "click", "category": "tea"}
+    first, later = (frame([{**click, "event_at": at}]) for at in (NOW, NOW + 60 * SECOND))
     back = pl.lit(-1, pl.Int64).alias("sign")
     tiles = READS.start(first)
     moved = READS.add(tiles, pl.concat([first.with_columns(back), later]))
